@@ -1,0 +1,2 @@
+HAS_OPENMP: bool
+SANITIZED: bool

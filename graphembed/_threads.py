@@ -1,0 +1,35 @@
+"""Run a kernel on several threads: with OpenMP inside the kernel, or with Python threads."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+from graphembed._kernels._build import HAS_OPENMP
+
+# Ranges per thread: more than one, so that a thread with cheap rows takes over work.
+_RANGES_PER_THREAD = 4
+
+
+def run_parallel(kernel: Callable[[int, int, int], None], n_items: int, n_threads: int) -> None:
+    """Call ``kernel(begin, end, n_threads)`` so that all items are done once.
+
+    A kernel releases the GIL and its result does not depend on how the range is split, so both
+    ways give the same bits.
+
+    Parameters
+    ----------
+    kernel : callable
+        Works on the items ``begin <= i < end`` with `n_threads` OpenMP threads.
+    n_items : int
+        Number of items.
+    n_threads : int
+        Number of threads.
+    """
+    if HAS_OPENMP or n_threads == 1:
+        kernel(0, n_items, n_threads)
+        return
+    n_ranges = min(n_items, n_threads * _RANGES_PER_THREAD)
+    edges = [n_items * i // n_ranges for i in range(n_ranges + 1)] if n_ranges else []
+    with ThreadPoolExecutor(n_threads) as pool:
+        parts = [pool.submit(kernel, a, b, 1) for a, b in zip(edges, edges[1:], strict=False)]
+        for part in parts:
+            part.result()

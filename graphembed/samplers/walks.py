@@ -1,0 +1,374 @@
+"""Random walks on a graph: first order, and second order by node2vec's law."""
+
+import logging
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from tqdm import tqdm
+
+from graphembed import _walks
+from graphembed._kernels import _alias
+from graphembed._threads import run_parallel
+from graphembed._validation import (
+    check_params,
+    draw_seed,
+    effective_n_threads,
+    int_at_least,
+    n_jobs_like,
+    one_of,
+    optional,
+    positive_float,
+    random_state_like,
+)
+from graphembed.graph import Graph
+
+logger = logging.getLogger(__name__)
+
+DEFAULT_MEMORY_BUDGET = 128 * 2**20  # bytes of second-order alias tables that "auto" may build
+
+# Nodes per block of walks: between blocks Python looks for Ctrl-C, and a block stays in cache.
+_NODES_PER_BLOCK = 2**20
+
+_EMPTY_CELLS = np.empty(0, np.uint64)
+_EMPTY_WEIGHTS = np.empty(0, np.float32)
+_EMPTY_STRENGTHS = np.empty(0, np.float64)
+
+WALK_CONSTRAINTS = {
+    "walk_length": int_at_least(1),
+    "n_walks": int_at_least(1),
+    "p": positive_float(),
+    "q": positive_float(),
+    "strategy": one_of("auto", "rejection", "alias"),
+    "memory_budget": int_at_least(0),
+    "random_state": random_state_like(),
+    "n_jobs": n_jobs_like(),
+    "verbose": int_at_least(0),
+}
+
+
+class Walker:
+    """The walk law of one graph with its tables built.
+
+    A walk is a function of ``(seed, walk id, start)``: it does not depend on the number of
+    threads, on the block it is drawn in, or on the other walks.
+
+    Parameters
+    ----------
+    graph : Graph
+        Where to walk.
+    p, q : float, default=1.0
+        Return and in-out parameter of the second-order law; with both 1 the walk is first order.
+    strategy : {"auto", "rejection", "alias"}, default="auto"
+        How second-order steps are drawn. "auto" takes the alias tables if they fit into
+        `memory_budget` and have no more cells than there are steps to walk, else rejection.
+    memory_budget : int, default=128 MiB
+        Bytes of second-order alias tables allowed.
+    n_steps : int, default=0
+        Steps that will be walked, for the choice of "auto".
+    n_threads : int, default=1
+        Threads that build the tables.
+
+    Attributes
+    ----------
+    strategy : str
+        "first-order", "rejection" or "alias": what is used.
+
+    Raises
+    ------
+    MemoryError
+        If ``strategy="alias"`` is asked for and its tables exceed `memory_budget`.
+
+    Notes
+    -----
+    Memory: nothing for an unweighted first-order walk; 8 bytes per arc of alias cells if the graph
+    is weighted, and 8 bytes per node for "rejection"; 8 bytes times the sum over all arcs of the
+    head's out-degree for "alias".
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        *,
+        p: float = 1.0,
+        q: float = 1.0,
+        strategy: str = "auto",
+        memory_budget: int = DEFAULT_MEMORY_BUDGET,
+        n_steps: int = 0,
+        n_threads: int = 1,
+    ) -> None:
+        self.graph = graph
+        self.p, self.q = float(p), float(q)
+        self._weights = _EMPTY_WEIGHTS if graph.weights is None else graph.weights
+        self._cells = _first_order_cells(graph, n_threads)
+        self.strategy = _choose_strategy(graph, self.p, self.q, strategy, memory_budget, n_steps)
+        self._strengths = _EMPTY_STRENGTHS
+        self._offsets = np.empty(0, np.int64)
+        self._second_cells = _EMPTY_CELLS
+        if self.strategy == "rejection" and graph.weights is not None:
+            self._strengths = _strengths(graph)
+        elif self.strategy == "alias":
+            self._offsets, self._second_cells = self._second_order_cells(n_threads)
+
+    def walk(
+        self,
+        starts: NDArray[np.int32],
+        walk_ids: NDArray[np.int64],
+        walks: NDArray[np.int32],
+        *,
+        seed: int,
+        n_threads: int = 1,
+    ) -> None:
+        """Fill row ``i`` of `walks` with walk ``walk_ids[i]`` from node ``starts[i]``.
+
+        Parameters
+        ----------
+        starts : ndarray of shape (n_rows,), dtype=int32
+            Start nodes (indices).
+        walk_ids : ndarray of shape (n_rows,), dtype=int64
+            Number of each walk; the same number and start give the same walk.
+        walks : ndarray of shape (n_rows, walk_length), dtype=int32
+            Filled; -1 after a walk has reached a node without out-edges.
+        seed : int
+            Unsigned 64-bit seed.
+        n_threads : int, default=1
+            Number of threads.
+        """
+        g, ends = self.graph, (starts, walk_ids, walks)
+
+        def kernel(begin: int, end: int, n: int) -> None:
+            if self.strategy == "first-order":
+                _walks.first_order_walks(
+                    g.indptr, g.indices, self._cells, *ends, seed, begin, end, n
+                )
+            elif self.strategy == "alias":
+                _walks.alias_walks(
+                    g.indptr, g.indices, self._cells, self._offsets, self._second_cells, *ends,
+                    seed, begin, end, n,
+                )  # fmt: skip
+            else:
+                _walks.rejection_walks(
+                    g.indptr, g.indices, self._weights, self._cells, self._strengths, *ends,
+                    self.p, self.q, g.directed, seed, begin, end, n,
+                )  # fmt: skip
+
+        run_parallel(kernel, len(starts), n_threads)
+
+    def _second_order_cells(
+        self, n_threads: int
+    ) -> tuple[NDArray[np.int64], NDArray[np.uint64]]:
+        g = self.graph
+        offsets = np.zeros(g.n_arcs + 1, np.int64)
+        np.cumsum(g.degrees[g.indices], out=offsets[1:])
+        cells = np.empty(offsets[-1], np.uint64)
+        max_degree = int(g.degrees.max(initial=1))
+        n_blocks = min(g.n_nodes, 16 * n_threads)
+        scratch = np.empty((n_blocks, max_degree), np.float64)
+
+        def kernel(begin: int, end: int, n: int) -> None:
+            _walks.build_second_order_alias(
+                g.indptr, g.indices, self._weights, offsets, scratch, cells, self.p, self.q,
+                g.directed, begin, end, n,
+            )  # fmt: skip
+
+        run_parallel(kernel, n_blocks, n_threads)
+        return offsets, cells
+
+
+def _first_order_cells(graph: Graph, n_threads: int) -> NDArray[np.uint64]:
+    if graph.weights is None:
+        return _EMPTY_CELLS
+    weights = graph.weights
+    cells = np.empty(graph.n_arcs, np.uint64)
+
+    def kernel(begin: int, end: int, n: int) -> None:
+        _alias.build_alias(graph.indptr, weights, cells, begin, end, n)
+
+    run_parallel(kernel, graph.n_nodes, n_threads)
+    return cells
+
+
+def _strengths(graph: Graph) -> NDArray[np.float64]:
+    sums = np.zeros(graph.n_nodes, np.float64)
+    rows = np.flatnonzero(graph.degrees)
+    if len(rows):
+        sums[rows] = np.add.reduceat(graph.weights, graph.indptr[rows], dtype=np.float64)
+    return sums
+
+
+def _choose_strategy(
+    graph: Graph, p: float, q: float, strategy: str, memory_budget: int, n_steps: int
+) -> str:
+    if p == 1.0 and q == 1.0:
+        return "first-order"
+    if strategy == "rejection":
+        return strategy
+    n_cells = int(graph.degrees[graph.indices].sum(dtype=np.int64))
+    n_bytes = 8 * n_cells + 8 * (graph.n_arcs + 1)
+    fits = n_bytes <= memory_budget
+    if strategy == "alias" and not fits:
+        raise MemoryError(
+            f"strategy='alias' needs {n_bytes:,} bytes of tables for this graph, more than "
+            f"memory_budget={memory_budget:,}: raise memory_budget or use strategy='rejection'"
+        )
+    chosen = "alias" if fits and (strategy == "alias" or n_cells <= n_steps) else "rejection"
+    logger.info(
+        "second-order walks by %s: alias tables would take %d bytes (budget %d) for %d steps",
+        chosen, n_bytes, memory_budget, n_steps,
+    )  # fmt: skip
+    return chosen
+
+
+def sample_walks(
+    G: Any,
+    *,
+    walk_length: int = 80,
+    n_walks: int = 10,
+    p: float = 1.0,
+    q: float = 1.0,
+    strategy: str = "auto",
+    memory_budget: int = DEFAULT_MEMORY_BUDGET,
+    start_nodes: ArrayLike | None = None,
+    random_state: Any = None,
+    n_jobs: int | None = None,
+    weight: Any = "weight",
+    directed: bool | None = None,
+    verbose: int = 0,
+) -> NDArray[np.int32]:
+    """Sample random walks from every node.
+
+    After a step ``t -> v`` the weight of ``v -> x`` is ``w_vx / p`` if ``x == t``, ``w_vx`` if
+    there is an edge ``t -> x``, else ``w_vx / q`` (Grover and Leskovec 2016, eq. 2). The first
+    step, and every step if ``p == q == 1``, is drawn in proportion to ``w_vx``.
+
+    Parameters
+    ----------
+    G : Graph or anything `Graph.from_any` accepts
+        The graph; edges of weight 0 are never walked.
+    walk_length : int, default=80
+        Nodes per walk, the start node included.
+    n_walks : int, default=10
+        Walks per start node.
+    p : float, default=1.0
+        Return parameter: small values keep the walk near its last node.
+    q : float, default=1.0
+        In-out parameter: small values drive the walk outwards.
+    strategy : {"auto", "rejection", "alias"}, default="auto"
+        How second-order steps are drawn: by rejection without a table, or from precomputed alias
+        tables, one per edge. Both obey the same law; the walks differ. "auto" takes the tables if
+        they fit into `memory_budget` and have no more cells than there are steps to walk.
+    memory_budget : int, default=128 MiB
+        Bytes of second-order alias tables allowed.
+    start_nodes : array_like of int, shape (n_starts,), optional
+        Node indices to start from; all nodes by default.
+    random_state : None, int, numpy.random.Generator or RandomState, default=None
+        Seed. The same seed gives the same walks for any `n_jobs`.
+    n_jobs : int, optional
+        Number of threads; None means 1, -1 all cores.
+    weight, directed
+        Passed on to `Graph.from_any`.
+    verbose : int, default=0
+        1 shows a progress bar.
+
+    Returns
+    -------
+    ndarray of shape (n_walks * n_starts, walk_length), dtype=int32
+        Node indices; -1 after a walk has reached a node without out-edges. Row
+        ``r * n_starts + i`` is the r-th walk from ``start_nodes[i]``.
+
+    Raises
+    ------
+    ValueError
+        If a parameter is out of range.
+    GraphFormatError
+        If `G` cannot be read as a graph.
+    MemoryError
+        If ``strategy="alias"`` and the tables exceed `memory_budget`.
+
+    Notes
+    -----
+    O(1) time per first-order step and per step by alias tables; a rejection step costs a few
+    trials, each with a bisection in the shorter adjacency list. Where a directed graph has no arc
+    from ``t`` to ``x`` but one from ``x`` to ``t``, the authors' reference program counts ``x`` as
+    adjacent to ``t``; here the paper's definition by the distance from ``t`` to ``x`` holds.
+
+    References
+    ----------
+    Grover, A. and Leskovec, J. (2016). node2vec: Scalable feature learning for networks. KDD.
+
+    Examples
+    --------
+    >>> from graphembed import sample_walks
+    >>> walks = sample_walks([("a", "b"), ("b", "c")], walk_length=4, n_walks=2, random_state=0)
+    >>> walks.shape
+    (6, 4)
+    """
+    check_params(locals(), WALK_CONSTRAINTS, owner="sample_walks")
+    graph = Graph.from_any(G, weight=weight, directed=directed)
+    starts = _check_start_nodes(start_nodes, graph.n_nodes)
+    n_threads = effective_n_threads(n_jobs)
+    n_rows = n_walks * len(starts)
+    walker = Walker(
+        graph, p=p, q=q, strategy=strategy, memory_budget=memory_budget,
+        n_steps=n_rows * walk_length, n_threads=n_threads,
+    )  # fmt: skip
+    seed = walk_seed(draw_seed(random_state))
+    walks = np.empty((n_rows, walk_length), np.int32)
+    rows_per_block = walks_per_block(walk_length)
+    bar = tqdm(total=walks.size, desc="walks", unit="steps", unit_scale=True, disable=not verbose)
+    with bar:
+        for first in range(0, n_rows, rows_per_block):
+            ids = np.arange(first, min(first + rows_per_block, n_rows), dtype=np.int64)
+            block = walks[first : first + len(ids)]
+            walker.walk(starts[ids % len(starts)], ids, block, seed=seed, n_threads=n_threads)
+            bar.update(block.size)
+    return walks
+
+
+def walk_seed(seed: int) -> int:
+    """Seed of the walks of a run: the trainer draws its own numbers from other streams.
+
+    Parameters
+    ----------
+    seed : int
+        The run's unsigned 64-bit seed.
+
+    Returns
+    -------
+    int
+        An unsigned 64-bit seed.
+    """
+    return seed ^ 0x77616C6B73  # "walks"
+
+
+def walks_per_block(walk_length: int) -> int:
+    """Rows of a block of walks that Ctrl-C need not wait for.
+
+    Parameters
+    ----------
+    walk_length : int
+        Nodes per walk.
+
+    Returns
+    -------
+    int
+        At least 1.
+    """
+    return max(1, _NODES_PER_BLOCK // walk_length)
+
+
+def _check_start_nodes(start_nodes: ArrayLike | None, n_nodes: int) -> NDArray[np.int32]:
+    if start_nodes is None:
+        return np.arange(n_nodes, dtype=np.int32)
+    starts = np.asarray(start_nodes)
+    if starts.ndim != 1 or starts.dtype.kind not in "iu":
+        raise ValueError(
+            "start_nodes must be a 1-D array of node indices (ints), "
+            f"got shape {starts.shape} and dtype {starts.dtype}"
+        )
+    wrong = np.flatnonzero((starts < 0) | (starts >= n_nodes))
+    if len(wrong):
+        raise ValueError(
+            f"start_nodes must be in [0, {n_nodes}), got {starts[wrong[0]]} at position {wrong[0]}"
+        )
+    return starts.astype(np.int32)
