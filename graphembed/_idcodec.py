@@ -50,13 +50,15 @@ def encode_ids(
     TypeError
         If an id has another type; the message names the id and its position.
     ValueError
-        If tuples are nested deeper than 32 levels.
+        If tuples are nested deeper than 32 levels, or the array is not 1-D.
 
     Notes
     -----
     O(total length of the ids) time and memory; integer arrays are not copied. Three encodings:
     ``int64`` raw; ``utf8`` for str only, one blob and the offsets into it; ``json`` for the rest.
     """
+    if isinstance(node_ids, np.ndarray) and node_ids.ndim != 1:
+        raise ValueError(f"node_ids must be 1-D, got shape {node_ids.shape}")
     if isinstance(node_ids, np.ndarray) and _fits_int64(node_ids):
         whole = node_ids.astype(np.int64, copy=False)
         return _ids_meta("int64", whole), {"node_ids": whole}

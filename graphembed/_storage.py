@@ -30,7 +30,7 @@ from graphembed._idcodec import decode_ids, dump_json, encode_ids, load_json
 from graphembed._version import __version__
 from graphembed.exceptions import FileFormatError
 
-__all__ = ["atomic_path", "decode_ids", "encode_ids", "read_arrays", "write_arrays"]
+__all__ = ["StrPath", "atomic_path", "decode_ids", "encode_ids", "read_arrays", "write_arrays"]
 
 MAGIC = b"\x89GEMB\r\n\x1a"
 FORMAT_VERSION = 1
