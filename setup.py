@@ -35,7 +35,9 @@ def openmp_flags() -> list[str]:
     compiler = os.environ.get("CC", sysconfig.get_config_var("CC") or "cc").split()
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder, "probe.c")
-        source.write_text("#include <omp.h>\nint main(void) { return omp_get_max_threads() < 1; }\n")
+        source.write_text(
+            "#include <omp.h>\nint main(void) { return omp_get_max_threads() < 1; }\n"
+        )
         command = [*compiler, "-fopenmp", str(source), "-o", str(Path(folder, "probe"))]
         try:
             probe = subprocess.run(command, capture_output=True, text=True, check=False)

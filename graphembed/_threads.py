@@ -1,5 +1,6 @@
 """Run a kernel on several threads: with OpenMP inside the kernel, or with Python threads."""
 
+import itertools
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -30,6 +31,6 @@ def run_parallel(kernel: Callable[[int, int, int], None], n_items: int, n_thread
     n_ranges = min(n_items, n_threads * _RANGES_PER_THREAD)
     edges = [n_items * i // n_ranges for i in range(n_ranges + 1)] if n_ranges else []
     with ThreadPoolExecutor(n_threads) as pool:
-        parts = [pool.submit(kernel, a, b, 1) for a, b in zip(edges, edges[1:], strict=False)]
+        parts = [pool.submit(kernel, a, b, 1) for a, b in itertools.pairwise(edges)]
         for part in parts:
             part.result()

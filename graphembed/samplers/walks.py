@@ -17,7 +17,6 @@ from graphembed._validation import (
     int_at_least,
     n_jobs_like,
     one_of,
-    optional,
     positive_float,
     random_state_like,
 )
@@ -34,13 +33,15 @@ _EMPTY_CELLS = np.empty(0, np.uint64)
 _EMPTY_WEIGHTS = np.empty(0, np.float32)
 _EMPTY_STRENGTHS = np.empty(0, np.float64)
 
-WALK_CONSTRAINTS = {
-    "walk_length": int_at_least(1),
-    "n_walks": int_at_least(1),
+LAW_CONSTRAINTS = {
     "p": positive_float(),
     "q": positive_float(),
     "strategy": one_of("auto", "rejection", "alias"),
     "memory_budget": int_at_least(0),
+}
+WALK_CONSTRAINTS = {
+    "walk_length": int_at_least(1),
+    "n_walks": int_at_least(1),
     "random_state": random_state_like(),
     "n_jobs": n_jobs_like(),
     "verbose": int_at_least(0),
@@ -154,9 +155,7 @@ class Walker:
 
         run_parallel(kernel, len(starts), n_threads)
 
-    def _second_order_cells(
-        self, n_threads: int
-    ) -> tuple[NDArray[np.int64], NDArray[np.uint64]]:
+    def _second_order_cells(self, n_threads: int) -> tuple[NDArray[np.int64], NDArray[np.uint64]]:
         g = self.graph
         offsets = np.zeros(g.n_arcs + 1, np.int64)
         np.cumsum(g.degrees[g.indices], out=offsets[1:])
@@ -191,7 +190,7 @@ def _first_order_cells(graph: Graph, n_threads: int) -> NDArray[np.uint64]:
 def _strengths(graph: Graph) -> NDArray[np.float64]:
     sums = np.zeros(graph.n_nodes, np.float64)
     rows = np.flatnonzero(graph.degrees)
-    if len(rows):
+    if graph.weights is not None and len(rows):
         sums[rows] = np.add.reduceat(graph.weights, graph.indptr[rows], dtype=np.float64)
     return sums
 
@@ -303,7 +302,7 @@ def sample_walks(
     >>> walks.shape
     (6, 4)
     """
-    check_params(locals(), WALK_CONSTRAINTS, owner="sample_walks")
+    check_params(locals(), {**LAW_CONSTRAINTS, **WALK_CONSTRAINTS}, owner="sample_walks")
     graph = Graph.from_any(G, weight=weight, directed=directed)
     starts = _check_start_nodes(start_nodes, graph.n_nodes)
     n_threads = effective_n_threads(n_jobs)

@@ -1,0 +1,90 @@
+import numpy as np
+from numpy.typing import NDArray
+
+LANES: int
+SIGMOID_CELLS: int
+SIGMOID_BOUND: float
+
+def fill_uniform(
+    table: NDArray[np.float32],
+    n_components: int,
+    seed: int,
+    begin: int,
+    end: int,
+    n_threads: int,
+) -> None: ...
+def shuffle(values: NDArray[np.int32], seed: int) -> None: ...
+def draw_parts(
+    order: NDArray[np.int32],
+    part: NDArray[np.int32],
+    members: NDArray[np.int32],
+    seed: int,
+    begin: int,
+    end: int,
+    n_threads: int,
+) -> None: ...
+def build_noise(
+    members: NDArray[np.int32],
+    noise: NDArray[np.float64],
+    scratch: NDArray[np.float64],
+    cells: NDArray[np.uint64],
+    begin: int,
+    end: int,
+    n_threads: int,
+) -> None: ...
+def count_pairs(
+    walks: NDArray[np.int32],
+    walk_ids: NDArray[np.int64],
+    part: NDArray[np.int32],
+    counts: NDArray[np.int64],
+    n_parts: int,
+    window: int,
+    shrink: bool,
+    seed: int,
+    begin: int,
+    end: int,
+    n_threads: int,
+) -> None: ...
+def fill_pairs(
+    walks: NDArray[np.int32],
+    walk_ids: NDArray[np.int64],
+    part: NDArray[np.int32],
+    cursors: NDArray[np.int64],
+    centres: NDArray[np.int32],
+    contexts: NDArray[np.int32],
+    n_parts: int,
+    window: int,
+    shrink: bool,
+    seed: int,
+    begin: int,
+    end: int,
+    n_threads: int,
+) -> None: ...
+def shuffle_buckets(
+    starts: NDArray[np.int64],
+    centres: NDArray[np.int32],
+    contexts: NDArray[np.int32],
+    seed: int,
+    begin: int,
+    end: int,
+    n_threads: int,
+) -> None: ...
+def train_diagonal(
+    rows: NDArray[np.int64],
+    diagonal: int,
+    starts: NDArray[np.int64],
+    centres: NDArray[np.int32],
+    contexts: NDArray[np.int32],
+    input: NDArray[np.float32],
+    output: NDArray[np.float32],
+    members: NDArray[np.int32],
+    cells: NDArray[np.uint64],
+    sigmoid: NDArray[np.float32],
+    targets: NDArray[np.int32],
+    gains: NDArray[np.float32],
+    rate: float,
+    seed: int,
+    begin: int,
+    end: int,
+    n_threads: int,
+) -> None: ...

@@ -1,0 +1,328 @@
+"""Skip-gram with negative sampling over int32 walks, deterministic on any number of threads.
+
+Nodes are split at random into P parts and the pairs of a pool of walks are sorted into P x P
+buckets by (part of the centre, part of the context). The P buckets of one diagonal share no row of
+either table, so they are trained side by side, each by one thread; the negatives of a bucket are
+drawn from its context part. What is computed depends on the seed alone (the grid of Zhu et al.
+2019, GraphVite, section 3.2, and of Lerer et al. 2019, PyTorch-BigGraph, section 3.1).
+"""
+
+from cython.parallel cimport prange
+from libc.string cimport memset
+
+from graphembed._kernels._alias cimport alias_row
+from graphembed._kernels._rng cimport bounded, draw, stream, unit
+from graphembed._kernels._typedefs cimport float32_t, float64_t, int32_t, int64_t, uint64_t
+
+
+cdef extern from "_sgns.h" nogil:
+    enum: GE_LANES
+    enum: GE_SIGMOID_CELLS
+    float GE_SIGMOID_BOUND
+    void ge_train_pairs(
+        const int32_t *centres, const int32_t *contexts, int64_t n_pairs,
+        float *input, float *output, int64_t stride,
+        const uint64_t *cells, const int32_t *members, int64_t n_members,
+        int64_t negative, float rate, uint64_t key, const float *sigmoid,
+        int32_t *targets, float *gains,
+    )
+
+LANES = GE_LANES                    # rows of a table are padded to a multiple of this many floats
+SIGMOID_CELLS = GE_SIGMOID_CELLS    # the sigmoid table has one entry more
+SIGMOID_BOUND = GE_SIGMOID_BOUND
+
+
+def fill_uniform(
+    float32_t[:, ::1] table,   # OUT  (n_rows, stride), zero from column n_components on
+    int64_t n_components,
+    uint64_t seed,
+    int64_t begin,
+    int64_t end,
+    int n_threads,
+):
+    """word2vec's start: uniform on [-0.5, 0.5) / n_components."""
+    cdef int64_t i, j
+    cdef uint64_t key
+    for i in prange(begin, end, nogil=True, schedule="static", num_threads=n_threads):
+        key = stream(seed, i)
+        memset(&table[i, 0], 0, table.shape[1] * sizeof(float32_t))
+        for j in range(n_components):
+            table[i, j] = <float32_t>((unit(draw(key, j)) - 0.5) / n_components)
+
+
+def shuffle(
+    int32_t[::1] values,   # IN OUT  (n,)
+    uint64_t seed,
+):
+    """Put the values into a random order (Fisher and Yates)."""
+    cdef int64_t i, j
+    cdef uint64_t key = stream(seed, 0)
+    with nogil:
+        for i in range(values.shape[0] - 1, 0, -1):
+            j = bounded(draw(key, i), i + 1)
+            values[i], values[j] = values[j], values[i]
+
+
+def draw_parts(
+    const int32_t[::1] order,   # IN   (n_nodes,), nodes by falling frequency
+    int32_t[::1] part,          # OUT  (n_nodes,)
+    int32_t[:, ::1] members,    # OUT  (n_parts, n_strata), -1 where a part has no node
+    uint64_t seed,
+    int64_t begin,
+    int64_t end,
+    int n_threads,
+):
+    """Split the nodes into random parts of equal size and about equal frequency.
+
+    Every run of n_parts nodes in `order` (a stratum) is dealt out at random, one node a part.
+    """
+    cdef int64_t s
+    for s in prange(begin, end, nogil=True, schedule="static", num_threads=n_threads):
+        _deal_stratum(order, part, members, s, stream(seed, s))
+
+
+cdef void _deal_stratum(
+    const int32_t[::1] order,
+    int32_t[::1] part,
+    int32_t[:, ::1] members,
+    int64_t s,
+    uint64_t key,
+) noexcept nogil:
+    cdef int64_t i, j, n_parts = members.shape[0]
+    cdef int64_t node_at
+    # members[:, s] is shuffled in place as the permutation of the places 0 .. n_parts - 1.
+    for i in range(n_parts):
+        members[i, s] = <int32_t>i
+    for i in range(n_parts - 1, 0, -1):
+        j = bounded(draw(key, i), i + 1)
+        members[i, s], members[j, s] = members[j, s], members[i, s]
+    for i in range(n_parts):
+        node_at = s * n_parts + members[i, s]
+        if node_at < order.shape[0]:
+            members[i, s] = order[node_at]
+            part[order[node_at]] = <int32_t>i
+        else:
+            members[i, s] = -1
+
+
+cdef inline int64_t _n_members(const int32_t[:, ::1] members, int64_t p) noexcept nogil:
+    # Only the last stratum can lack nodes.
+    cdef int64_t n_strata = members.shape[1]
+    return n_strata if members[p, n_strata - 1] >= 0 else n_strata - 1
+
+
+def build_noise(
+    const int32_t[:, ::1] members,   # IN   (n_parts, n_strata), -1 where a part has no node
+    const float64_t[::1] noise,      # IN   (n_nodes,), positive: frequency ** ns_exponent
+    float64_t[:, ::1] scratch,       # OUT  (n_parts, n_strata)
+    uint64_t[:, ::1] cells,          # OUT  (n_parts, n_strata), alias cells
+    int64_t begin,
+    int64_t end,
+    int n_threads,
+):
+    """Alias table of the negatives of every part."""
+    cdef int64_t p, s
+    for p in prange(
+        begin, end, nogil=True, schedule="dynamic", chunksize=1, num_threads=n_threads
+    ):
+        for s in range(_n_members(members, p)):
+            scratch[p, s] = noise[members[p, s]]
+        alias_row(<const float64_t *>&scratch[p, 0], _n_members(members, p), &cells[p, 0])
+
+
+# ---------------------------------------------------------------------------------------------
+# Pairs
+# ---------------------------------------------------------------------------------------------
+
+
+cdef inline int64_t _length(const int32_t[:, ::1] walks, int64_t i) noexcept nogil:
+    cdef int64_t length = walks.shape[1]
+    while length > 0 and walks[i, length - 1] < 0:
+        length -= 1
+    return length
+
+
+cdef inline int64_t _reach(
+    uint64_t key, int64_t position, int64_t window, bint shrink
+) noexcept nogil:
+    """word2vec's reduced window: uniform on 1 .. window."""
+    return 1 + <int64_t>bounded(draw(key, position), window) if shrink else window
+
+
+cdef inline int64_t _n_rows(int64_t chunk, int64_t n_chunks, int64_t n_walks) noexcept nogil:
+    return n_walks * chunk // n_chunks
+
+
+def count_pairs(
+    const int32_t[:, ::1] walks,     # IN   (n_walks, walk_length), -1 padded
+    const int64_t[::1] walk_ids,     # IN   (n_walks,)
+    const int32_t[::1] part,         # IN   (n_nodes,)
+    int64_t[:, ::1] counts,          # OUT  (n_chunks, n_parts ** 2)
+    int64_t n_parts,
+    int64_t window,
+    bint shrink,
+    uint64_t seed,
+    int64_t begin,
+    int64_t end,
+    int n_threads,
+):
+    """Count the pairs of every bucket, chunk by chunk of the walks."""
+    cdef int64_t c
+    for c in prange(
+        begin, end, nogil=True, schedule="dynamic", chunksize=1, num_threads=n_threads
+    ):
+        _count_chunk(walks, walk_ids, part, counts, n_parts, window, shrink, seed, c)
+
+
+cdef void _count_chunk(
+    const int32_t[:, ::1] walks,
+    const int64_t[::1] walk_ids,
+    const int32_t[::1] part,
+    int64_t[:, ::1] counts,
+    int64_t n_parts,
+    int64_t window,
+    bint shrink,
+    uint64_t seed,
+    int64_t c,
+) noexcept nogil:
+    cdef int64_t i, j, k, length, reach, row, n_chunks = counts.shape[0]
+    cdef uint64_t key
+    memset(&counts[c, 0], 0, counts.shape[1] * sizeof(int64_t))
+    for i in range(
+        _n_rows(c, n_chunks, walks.shape[0]), _n_rows(c + 1, n_chunks, walks.shape[0])
+    ):
+        key = stream(seed, walk_ids[i])
+        length = _length(walks, i)
+        for j in range(length):
+            reach = _reach(key, j, window, shrink)
+            row = part[walks[i, j]] * n_parts
+            for k in range(max(0, j - reach), min(length, j + reach + 1)):
+                if k != j:
+                    counts[c, row + part[walks[i, k]]] += 1
+
+
+def fill_pairs(
+    const int32_t[:, ::1] walks,     # IN      (n_walks, walk_length), -1 padded
+    const int64_t[::1] walk_ids,     # IN      (n_walks,)
+    const int32_t[::1] part,         # IN      (n_nodes,)
+    int64_t[:, ::1] cursors,         # IN OUT  (n_chunks, n_parts ** 2), first place of each chunk
+    int32_t[::1] centres,            # OUT     (n_pairs,)
+    int32_t[::1] contexts,           # OUT     (n_pairs,)
+    int64_t n_parts,
+    int64_t window,
+    bint shrink,
+    uint64_t seed,
+    int64_t begin,
+    int64_t end,
+    int n_threads,
+):
+    """Sort the pairs into their buckets, in the order of the walks."""
+    cdef int64_t c
+    for c in prange(
+        begin, end, nogil=True, schedule="dynamic", chunksize=1, num_threads=n_threads
+    ):
+        _fill_chunk(
+            walks, walk_ids, part, cursors, centres, contexts, n_parts, window, shrink, seed, c
+        )
+
+
+cdef void _fill_chunk(
+    const int32_t[:, ::1] walks,
+    const int64_t[::1] walk_ids,
+    const int32_t[::1] part,
+    int64_t[:, ::1] cursors,
+    int32_t[::1] centres,
+    int32_t[::1] contexts,
+    int64_t n_parts,
+    int64_t window,
+    bint shrink,
+    uint64_t seed,
+    int64_t c,
+) noexcept nogil:
+    cdef int64_t i, j, k, length, reach, row, place, bucket, n_chunks = cursors.shape[0]
+    cdef uint64_t key
+    for i in range(
+        _n_rows(c, n_chunks, walks.shape[0]), _n_rows(c + 1, n_chunks, walks.shape[0])
+    ):
+        key = stream(seed, walk_ids[i])
+        length = _length(walks, i)
+        for j in range(length):
+            reach = _reach(key, j, window, shrink)
+            row = part[walks[i, j]] * n_parts
+            for k in range(max(0, j - reach), min(length, j + reach + 1)):
+                if k != j:
+                    bucket = row + part[walks[i, k]]
+                    place = cursors[c, bucket]
+                    cursors[c, bucket] = place + 1
+                    centres[place] = walks[i, j]
+                    contexts[place] = walks[i, k]
+
+
+def shuffle_buckets(
+    const int64_t[::1] starts,   # IN      (n_parts ** 2 + 1,)
+    int32_t[::1] centres,        # IN OUT  (n_pairs,)
+    int32_t[::1] contexts,       # IN OUT  (n_pairs,)
+    uint64_t seed,
+    int64_t begin,
+    int64_t end,
+    int n_threads,
+):
+    """Put the pairs of every bucket into a random order."""
+    cdef int64_t b
+    for b in prange(
+        begin, end, nogil=True, schedule="dynamic", chunksize=1, num_threads=n_threads
+    ):
+        _shuffle_bucket(starts[b], starts[b + 1], centres, contexts, stream(seed, b))
+
+
+cdef void _shuffle_bucket(
+    int64_t first, int64_t end, int32_t[::1] centres, int32_t[::1] contexts, uint64_t key
+) noexcept nogil:
+    cdef int64_t i, j
+    for i in range(end - 1, first, -1):
+        j = first + <int64_t>bounded(draw(key, i), i - first + 1)
+        centres[i], centres[j] = centres[j], centres[i]
+        contexts[i], contexts[j] = contexts[j], contexts[i]
+
+
+# ---------------------------------------------------------------------------------------------
+# Training
+# ---------------------------------------------------------------------------------------------
+
+
+def train_diagonal(
+    const int64_t[::1] rows,         # IN      (n_parts,), centre parts in the order they are begun
+    int64_t diagonal,
+    const int64_t[::1] starts,       # IN      (n_parts ** 2 + 1,), first pair of each bucket
+    const int32_t[::1] centres,      # IN      (n_pairs,)
+    const int32_t[::1] contexts,     # IN      (n_pairs,)
+    float32_t[:, ::1] input,         # IN OUT  (n_nodes, stride), the embedding
+    float32_t[:, ::1] output,        # IN OUT  (n_nodes, stride), the context vectors
+    const int32_t[:, ::1] members,   # IN      (n_parts, n_strata)
+    const uint64_t[:, ::1] cells,    # IN      (n_parts, n_strata)
+    const float32_t[::1] sigmoid,    # IN      (SIGMOID_CELLS + 1,)
+    int32_t[:, ::1] targets,         # OUT     (n_parts, negative + 1), scratch
+    float32_t[:, ::1] gains,         # OUT     (n_parts, negative + 1), scratch
+    float rate,
+    uint64_t seed,
+    int64_t begin,
+    int64_t end,
+    int n_threads,
+):
+    """Train the buckets (row, (row + diagonal) mod n_parts) for rows[begin:end]."""
+    cdef int64_t r, row, column, bucket, n_parts = members.shape[0]
+    for r in prange(
+        begin, end, nogil=True, schedule="dynamic", chunksize=1, num_threads=n_threads
+    ):
+        row = rows[r]
+        column = (row + diagonal) % n_parts
+        bucket = row * n_parts + column
+        if starts[bucket + 1] > starts[bucket]:
+            ge_train_pairs(
+                &centres[starts[bucket]], &contexts[starts[bucket]],
+                starts[bucket + 1] - starts[bucket],
+                &input[0, 0], &output[0, 0], input.shape[1],
+                &cells[column, 0], &members[column, 0], _n_members(members, column),
+                targets.shape[1] - 1, rate, stream(seed, bucket), &sigmoid[0],
+                &targets[row, 0], &gains[row, 0],
+            )

@@ -1,0 +1,264 @@
+"""Skip-gram with negative sampling, trained on walks as they are made.
+
+The plan of one run: count how often the walks visit each node (the noise distribution needs it);
+then, pool after pool of walks, split the nodes into random parts, sort the pool's pairs into a grid
+of buckets and train the grid diagonal by diagonal (see `_kernels/_skipgram.pyx`).
+"""
+
+import math
+import time
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from graphembed._kernels import _skipgram
+from graphembed._threads import run_parallel
+from graphembed.samplers.corpus import WalkCorpus
+from graphembed.samplers.walks import walks_per_block
+
+# A pool holds at most so many pairs (8 bytes each) in all ...
+_PAIRS_PER_POOL = 2**23
+# ... and on one diagonal so many table elements are touched at most, about half a second of one
+# core: between diagonals Python looks for Ctrl-C.
+_ELEMENTS_PER_DIAGONAL = 2**29
+_MAX_PARTS = 16
+_NODES_PER_PART = 64  # at least, so that a part offers a choice of negatives
+_CHUNKS = 64  # of a pool; fixed, so that the order of the pairs does not depend on n_threads
+
+
+@dataclass(frozen=True)
+class SkipGramConfig:
+    """Hyper-parameters of the skip-gram model, as in `Node2Vec`."""
+
+    n_components: int
+    window: int
+    negative: int
+    ns_exponent: float
+    epochs: int
+    learning_rate: float
+    min_learning_rate: float
+    shrink_windows: bool
+
+
+@dataclass
+class TrainingStats:
+    """What a run did and how long it took."""
+
+    n_steps: int = 0
+    n_pairs: int = 0
+    walk_seconds: float = 0.0
+    train_seconds: float = 0.0
+
+
+def count_corpus(corpus: WalkCorpus, stats: TrainingStats, verbose: int) -> NDArray[np.int64]:
+    """Count the visits of epoch 0, which stand for the unigram distribution."""
+    begin = time.perf_counter()
+    counts = np.zeros(corpus.n_nodes, np.int64)
+    total = corpus.n_walks * corpus.n_nodes * corpus.walk_length
+    with tqdm(
+        total=total, desc="counting walks", unit="steps", unit_scale=True, disable=not verbose
+    ) as bar:
+        for _, walks in corpus.blocks(0, walks_per_block(corpus.walk_length)):
+            corpus.add_visits(walks, counts)
+            bar.update(walks.size)
+    stats.n_steps = int(counts.sum())
+    stats.walk_seconds = time.perf_counter() - begin
+    return counts
+
+
+def train_skipgram(
+    corpus: WalkCorpus, config: SkipGramConfig, *, verbose: int = 0
+) -> tuple[NDArray[np.float32], TrainingStats]:
+    """Train on all epochs of `corpus`; row i of the result is the vector of node i."""
+    stats = TrainingStats()
+    visits = count_corpus(corpus, stats, verbose)
+    begin = time.perf_counter()
+    model = _Grid(corpus, config, visits)
+    total = config.epochs * corpus.n_walks * corpus.n_nodes
+    done = 0
+    with tqdm(
+        total=total * corpus.walk_length, desc="training", unit="steps", unit_scale=True,
+        disable=not verbose,
+    ) as bar:  # fmt: skip
+        for epoch in range(config.epochs):
+            for walk_ids, walks in corpus.blocks(epoch, model.walks_per_pool):
+                share = (done / total, (done + len(walks)) / total)
+                stats.n_pairs += model.train_pool(walk_ids, walks, share)
+                done += len(walks)
+                bar.update(walks.size)
+                rate = stats.n_pairs / (time.perf_counter() - begin)
+                bar.set_postfix_str(f"{rate / 1e6:.2f}M pairs/s", refresh=False)
+    stats.train_seconds = time.perf_counter() - begin
+    return model.embedding(), stats
+
+
+class _Grid:
+    """The two tables, and the training of one pool of walks."""
+
+    def __init__(
+        self, corpus: WalkCorpus, config: SkipGramConfig, visits: NDArray[np.int64]
+    ) -> None:
+        self.config = config
+        self.seed = corpus.seed
+        self.n_threads = corpus.n_threads
+        self.n_pools = 0
+        n_nodes = corpus.n_nodes
+        self.n_parts = max(1, min(_MAX_PARTS, n_nodes // _NODES_PER_PART))
+        n_strata = -(-n_nodes // self.n_parts)
+        self.noise = visits.astype(np.float64) ** config.ns_exponent
+        self.order = np.argsort(-visits, kind="stable").astype(np.int32)
+        self.part = np.empty(n_nodes, np.int32)
+        self.members = np.empty((self.n_parts, n_strata), np.int32)
+        self.cells = np.empty((self.n_parts, n_strata), np.uint64)
+        self.scratch = np.empty((self.n_parts, n_strata), np.float64)
+        self.targets = np.empty((self.n_parts, config.negative + 1), np.int32)
+        self.gains = np.empty((self.n_parts, config.negative + 1), np.float32)
+        self.centres = np.empty(0, np.int32)
+        self.contexts = np.empty(0, np.int32)
+        self.sigmoid = _sigmoid_table()
+        self.stride = -(-config.n_components // _skipgram.LANES) * _skipgram.LANES
+        self.input = _aligned_table(n_nodes, self.stride)
+        self.output = _aligned_table(n_nodes, self.stride)
+        self.output.fill(0.0)
+        seed = self._stream("input")
+        run_parallel(
+            lambda a, b, n: _skipgram.fill_uniform(self.input, config.n_components, seed, a, b, n),
+            n_nodes,
+            self.n_threads,
+        )
+        self.walks_per_pool = self._walks_per_pool(corpus.walk_length)
+
+    def _walks_per_pool(self, walk_length: int) -> int:
+        c = self.config
+        reach = (c.window + 1) / 2 if c.shrink_windows else c.window
+        pairs_per_walk = max(1.0, 2 * reach * walk_length)
+        elements_per_pair = (c.negative + 2) * self.stride
+        pairs = min(_PAIRS_PER_POOL, self.n_parts * _ELEMENTS_PER_DIAGONAL / elements_per_pair)
+        return max(1, int(pairs / pairs_per_walk))
+
+    def _stream(self, purpose: str, number: int = 0) -> int:
+        """Seed of one purpose of this run, told apart by its name."""
+        tag = int.from_bytes(purpose.encode()[:7], "little")
+        return (self.seed ^ tag) + 0xD1B54A32D192ED03 * number & 0xFFFFFFFFFFFFFFFF
+
+    def train_pool(
+        self,
+        walk_ids: NDArray[np.int64],
+        walks: NDArray[np.int32],
+        share: tuple[float, float],
+    ) -> int:
+        """Train on the pairs of a pool; `share` is its place in the whole run, from 0 to 1."""
+        self._split_nodes()
+        starts = self._sort_pairs(walk_ids, walks)
+        sizes = np.diff(starts).reshape(self.n_parts, self.n_parts)
+        for diagonal in range(self.n_parts):
+            self._train_diagonal(diagonal, starts, sizes, share)
+        self.n_pools += 1
+        return int(starts[-1])
+
+    def _split_nodes(self) -> None:
+        seed = self._stream("parts", self.n_pools)
+        run_parallel(
+            lambda a, b, n: _skipgram.draw_parts(
+                self.order, self.part, self.members, seed, a, b, n
+            ),
+            self.members.shape[1],
+            self.n_threads,
+        )
+        run_parallel(
+            lambda a, b, n: _skipgram.build_noise(
+                self.members, self.noise, self.scratch, self.cells, a, b, n
+            ),
+            self.n_parts,
+            self.n_threads,
+        )
+
+    def _sort_pairs(
+        self, walk_ids: NDArray[np.int64], walks: NDArray[np.int32]
+    ) -> NDArray[np.int64]:
+        c, seed = self.config, self._stream("window")
+        what = (self.n_parts, c.window, c.shrink_windows, seed)
+        counts = np.empty((_CHUNKS, self.n_parts**2), np.int64)
+        run_parallel(
+            lambda a, b, n: _skipgram.count_pairs(
+                walks, walk_ids, self.part, counts, *what, a, b, n
+            ),
+            _CHUNKS,
+            self.n_threads,
+        )
+        ends = np.cumsum(counts.T).reshape(counts.T.shape)
+        cursors = np.ascontiguousarray((ends - counts.T).T)
+        starts = np.concatenate([[0], ends[:, -1]])
+        if len(self.centres) < starts[-1]:
+            self.centres = np.empty(starts[-1] + starts[-1] // 16, np.int32)
+            self.contexts = np.empty_like(self.centres)
+        run_parallel(
+            lambda a, b, n: _skipgram.fill_pairs(
+                walks, walk_ids, self.part, cursors, self.centres, self.contexts, *what, a, b, n
+            ),
+            _CHUNKS,
+            self.n_threads,
+        )
+        if SHUFFLE:
+            run_parallel(
+                lambda a, b, n: _skipgram.shuffle_buckets(
+                    starts,
+                    self.centres,
+                    self.contexts,
+                    self._stream("shuffle", self.n_pools),
+                    a,
+                    b,
+                    n,
+                ),
+                self.n_parts**2,
+                self.n_threads,
+            )
+        return starts
+
+    def _train_diagonal(
+        self,
+        diagonal: int,
+        starts: NDArray[np.int64],
+        sizes: NDArray[np.int64],
+        share: tuple[float, float],
+    ) -> None:
+        c = self.config
+        progress = share[0] + (share[1] - share[0]) * diagonal / self.n_parts
+        rate = max(c.min_learning_rate, c.learning_rate * (1.0 - progress))
+        parts = np.arange(self.n_parts)
+        # The largest bucket first, so that no thread is left with it at the end.
+        rows = np.argsort(-sizes[parts, (parts + diagonal) % self.n_parts], kind="stable")
+        seed = self._stream("noise", self.n_pools)
+        run_parallel(
+            lambda a, b, n: _skipgram.train_diagonal(
+                rows, diagonal, starts, self.centres, self.contexts, self.input, self.output,
+                self.members, self.cells, self.sigmoid, self.targets, self.gains, rate, seed,
+                a, b, n,
+            ),
+            self.n_parts,
+            self.n_threads,
+        )  # fmt: skip
+
+    def embedding(self) -> NDArray[np.float32]:
+        """The input vectors; the context vectors are given up."""
+        del self.output
+        n_components = self.config.n_components
+        return np.ascontiguousarray(self.input[:, :n_components])
+
+
+SHUFFLE = False
+
+
+def _sigmoid_table() -> NDArray[np.float32]:
+    n, bound = _skipgram.SIGMOID_CELLS, _skipgram.SIGMOID_BOUND
+    points = [2.0 * bound * i / n - bound for i in range(n + 1)]
+    return np.array([1.0 / (1.0 + math.exp(-x)) for x in points], np.float32)
+
+
+def _aligned_table(n_rows: int, stride: int) -> NDArray[np.float32]:
+    """A float32 table whose rows begin on cache lines (64 bytes)."""
+    buffer = np.empty(n_rows * stride + 16, np.float32)
+    skip = -(buffer.ctypes.data // 4) % 16
+    return buffer[skip : skip + n_rows * stride].reshape(n_rows, stride)

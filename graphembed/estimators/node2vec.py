@@ -1,0 +1,347 @@
+"""DeepWalk and Node2Vec: skip-gram over random walks."""
+
+from dataclasses import asdict
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from graphembed._validation import (
+    Constraint,
+    boolean,
+    float_in,
+    int_at_least,
+    one_of,
+    positive_float,
+)
+from graphembed.estimators._gensim import MAX_WALK_LENGTH, train_gensim
+from graphembed.estimators._skipgram import SkipGramConfig, train_skipgram
+from graphembed.estimators.base import NodeEmbedding
+from graphembed.graph import Graph
+from graphembed.samplers.corpus import WalkCorpus
+from graphembed.samplers.walks import (
+    DEFAULT_MEMORY_BUDGET,
+    LAW_CONSTRAINTS,
+    WALK_CONSTRAINTS,
+    Walker,
+)
+
+_SKIPGRAM_CONSTRAINTS: dict[str, Constraint] = {
+    "n_components": int_at_least(1),
+    "window": int_at_least(1),
+    "negative": int_at_least(1),
+    "ns_exponent": float_in(-1.0, 1.0),
+    "epochs": int_at_least(1),
+    "learning_rate": positive_float(),
+    "min_learning_rate": float_in(0.0, float("inf"), "left"),
+    "shrink_windows": boolean(),
+    "trainer": one_of("graphembed", "gensim"),
+}
+
+
+class _WalkEmbedding(NodeEmbedding):
+    """Walks into skip-gram: what DeepWalk and Node2Vec share."""
+
+    n_components: int
+    walk_length: int
+    n_walks: int
+    window: int
+    negative: int
+    ns_exponent: float
+    epochs: int
+    learning_rate: float
+    min_learning_rate: float
+    shrink_windows: bool
+    trainer: str
+    random_state: Any
+    n_jobs: int | None
+    verbose: int
+
+    def _law(self) -> dict[str, Any]:
+        """Keyword arguments of `Walker`."""
+        return {}
+
+    def _check(self) -> None:
+        super()._check()
+        if self.min_learning_rate > self.learning_rate:
+            raise ValueError(
+                f"{type(self).__name__}: min_learning_rate must be <= learning_rate="
+                f"{self.learning_rate!r}, got {self.min_learning_rate!r}"
+            )
+        if self.trainer == "gensim" and self.walk_length > MAX_WALK_LENGTH:
+            raise ValueError(
+                f"{type(self).__name__}: walk_length must be <= {MAX_WALK_LENGTH} with "
+                f"trainer='gensim', which cuts longer walks off, got {self.walk_length!r}"
+            )
+
+    def _train(
+        self, graph: Graph, *, seed: int, n_threads: int
+    ) -> tuple[NDArray[np.float32], dict[str, Any]]:
+        n_steps = self.epochs * self.n_walks * graph.n_nodes * self.walk_length
+        walker = Walker(graph, **self._law(), n_steps=n_steps, n_threads=n_threads)
+        corpus = WalkCorpus(walker, self.walk_length, self.n_walks, seed, n_threads)
+        config = SkipGramConfig(
+            n_components=self.n_components,
+            window=self.window,
+            negative=self.negative,
+            ns_exponent=self.ns_exponent,
+            epochs=self.epochs,
+            learning_rate=self.learning_rate,
+            min_learning_rate=self.min_learning_rate,
+            shrink_windows=self.shrink_windows,
+        )
+        train = train_gensim if self.trainer == "gensim" else train_skipgram
+        embedding, stats = train(corpus, config, verbose=self.verbose)
+        return embedding, {"strategy": walker.strategy, **asdict(stats)}
+
+
+class Node2Vec(_WalkEmbedding):
+    """Node2vec: skip-gram with negative sampling over second-order random walks.
+
+    Maximises, over the pairs (u, v) at most `window` steps apart on a walk,
+    ``log sigma(z_u . c_v) + sum over k negatives of log sigma(-z_u . c_n)`` (Grover and Leskovec
+    2016, eq. 1 with negative sampling; Mikolov et al. 2013, eq. 4); z is the embedding.
+
+    Parameters
+    ----------
+    n_components : int, default=128
+        Length of a vector; the paper's d.
+    walk_length : int, default=80
+        Nodes per walk, the start node included; the paper's l.
+    n_walks : int, default=10
+        Walks from every node, per epoch; the paper's r.
+    window : int, default=10
+        Largest distance on the walk between a node and its context; the paper's k.
+    p : float, default=1.0
+        Return parameter: small values keep the walk near its last node.
+    q : float, default=1.0
+        In-out parameter: small values drive the walk outwards.
+    negative : int, default=5
+        Negative samples per pair.
+    ns_exponent : float, default=0.75
+        Negatives are drawn in proportion to (visits of a node) ** `ns_exponent` (word2vec).
+    epochs : int, default=1
+        Passes; each draws walks of its own.
+    learning_rate : float, default=0.025
+        Step size at the start (word2vec); it falls linearly.
+    min_learning_rate : float, default=0.0001
+        Step size at the end.
+    shrink_windows : bool, default=True
+        word2vec's reduced windows: each window is uniform on 1 to `window`.
+    strategy : {"auto", "rejection", "alias"}, default="auto"
+        How second-order steps are drawn, see `sample_walks`.
+    memory_budget : int, default=128 MiB
+        Bytes of second-order alias tables that `strategy` may build.
+    trainer : {"graphembed", "gensim"}, default="graphembed"
+        Who trains: this library, or gensim on the same walks (needs ``graphembed[gensim]``;
+        repeats only with one thread).
+    random_state : None, int, numpy.random.Generator or RandomState, default=None
+        Seed. The same seed gives the same vectors, bit by bit, for any `n_jobs`.
+    n_jobs : int, default=-1
+        Number of threads; -1 means all cores, None means 1.
+    verbose : int, default=0
+        1 shows a progress bar for each phase; 0 prints nothing.
+
+    Attributes
+    ----------
+    embedding_ : ndarray of shape (n_nodes, n_components), dtype=float32
+        Row i is the vector of node ``node_ids_[i]``.
+    node_ids_ : ndarray of shape (n_nodes,)
+        The user's own ids.
+    n_nodes_in_ : int
+        Number of nodes.
+    training_stats_ : dict
+        "strategy" of the walks, "n_steps" walked per epoch, "n_pairs" trained, "walk_seconds" of
+        the counting pass, "train_seconds" of walking and training.
+
+    See Also
+    --------
+    DeepWalk : The same with p = q = 1.
+    sample_walks : The walks alone.
+
+    Notes
+    -----
+    Time O(epochs * n_walks * n_nodes * walk_length * window * negative * n_components). Memory:
+    the graph, two float32 tables of shape (n_nodes, n_components), and pools of about 150 MB; the
+    walks are trained on as they are made and never stored. A node without edges keeps its small
+    random start vector. Differences from the reference program: walks are exact for any p and q
+    without tables of size sum(degree ** 2); frequent nodes are not subsampled; the negatives of a
+    pair come from a random part of the nodes that is drawn anew for every pool of walks.
+
+    References
+    ----------
+    Grover, A. and Leskovec, J. (2016). node2vec: Scalable feature learning for networks. KDD.
+
+    Mikolov, T. et al. (2013). Distributed representations of words and phrases. NeurIPS.
+
+    Examples
+    --------
+    >>> from graphembed import Node2Vec
+    >>> edges = [("ann", "bob"), ("bob", "cem"), ("cem", "ann"), ("cem", "dag")]
+    >>> model = Node2Vec(n_components=8, q=0.5, random_state=0).fit(edges)
+    >>> model.embedding_.shape
+    (4, 8)
+    >>> model["ann"].dtype
+    dtype('float32')
+    """
+
+    _constraints: ClassVar[dict[str, Constraint]] = {
+        **LAW_CONSTRAINTS,
+        **WALK_CONSTRAINTS,
+        **_SKIPGRAM_CONSTRAINTS,
+    }
+
+    def __init__(
+        self,
+        n_components: int = 128,
+        *,
+        walk_length: int = 80,
+        n_walks: int = 10,
+        window: int = 10,
+        p: float = 1.0,
+        q: float = 1.0,
+        negative: int = 5,
+        ns_exponent: float = 0.75,
+        epochs: int = 1,
+        learning_rate: float = 0.025,
+        min_learning_rate: float = 0.0001,
+        shrink_windows: bool = True,
+        strategy: str = "auto",
+        memory_budget: int = DEFAULT_MEMORY_BUDGET,
+        trainer: str = "graphembed",
+        random_state: Any = None,
+        n_jobs: int | None = -1,
+        verbose: int = 0,
+    ) -> None:
+        self.n_components = n_components
+        self.walk_length = walk_length
+        self.n_walks = n_walks
+        self.window = window
+        self.p = p
+        self.q = q
+        self.negative = negative
+        self.ns_exponent = ns_exponent
+        self.epochs = epochs
+        self.learning_rate = learning_rate
+        self.min_learning_rate = min_learning_rate
+        self.shrink_windows = shrink_windows
+        self.strategy = strategy
+        self.memory_budget = memory_budget
+        self.trainer = trainer
+        self.random_state = random_state
+        self.n_jobs = n_jobs
+        self.verbose = verbose
+
+    def _law(self) -> dict[str, Any]:
+        return {
+            "p": self.p,
+            "q": self.q,
+            "strategy": self.strategy,
+            "memory_budget": self.memory_budget,
+        }
+
+
+class DeepWalk(_WalkEmbedding):
+    """DeepWalk: skip-gram over first-order random walks.
+
+    The model of Perozzi et al. 2014 (algorithms 1 and 2) trained with negative sampling, as
+    `Node2Vec` with p = q = 1; edge weights steer the walks.
+
+    Parameters
+    ----------
+    n_components : int, default=128
+        Length of a vector; the paper's d.
+    walk_length : int, default=80
+        Nodes per walk, the start node included; the paper's t (which is 40 there).
+    n_walks : int, default=10
+        Walks from every node, per epoch; the paper's gamma (which is 80 there).
+    window : int, default=10
+        Largest distance on the walk between a node and its context; the paper's w.
+    negative : int, default=5
+        Negative samples per pair.
+    ns_exponent : float, default=0.75
+        Negatives are drawn in proportion to (visits of a node) ** `ns_exponent` (word2vec).
+    epochs : int, default=1
+        Passes; each draws walks of its own.
+    learning_rate : float, default=0.025
+        Step size at the start (word2vec); it falls linearly.
+    min_learning_rate : float, default=0.0001
+        Step size at the end.
+    shrink_windows : bool, default=True
+        word2vec's reduced windows: each window is uniform on 1 to `window`.
+    trainer : {"graphembed", "gensim"}, default="graphembed"
+        Who trains: this library, or gensim on the same walks (needs ``graphembed[gensim]``;
+        repeats only with one thread).
+    random_state : None, int, numpy.random.Generator or RandomState, default=None
+        Seed. The same seed gives the same vectors, bit by bit, for any `n_jobs`.
+    n_jobs : int, default=-1
+        Number of threads; -1 means all cores, None means 1.
+    verbose : int, default=0
+        1 shows a progress bar for each phase; 0 prints nothing.
+
+    Attributes
+    ----------
+    embedding_ : ndarray of shape (n_nodes, n_components), dtype=float32
+        Row i is the vector of node ``node_ids_[i]``.
+    node_ids_ : ndarray of shape (n_nodes,)
+        The user's own ids.
+    n_nodes_in_ : int
+        Number of nodes.
+    training_stats_ : dict
+        As in `Node2Vec`.
+
+    See Also
+    --------
+    Node2Vec : With a bias towards returning or leaving; its notes on cost hold here.
+
+    Notes
+    -----
+    The paper trains by hierarchical softmax; negative sampling is what its successors use.
+
+    References
+    ----------
+    Perozzi, B., Al-Rfou, R. and Skiena, S. (2014). DeepWalk: Online learning of social
+    representations. KDD.
+
+    Examples
+    --------
+    >>> from graphembed import DeepWalk
+    >>> model = DeepWalk(n_components=8, random_state=0).fit([(0, 1), (1, 2), (2, 0)])
+    >>> model.node_ids_.tolist()
+    [0, 1, 2]
+    """
+
+    _constraints: ClassVar[dict[str, Constraint]] = {**WALK_CONSTRAINTS, **_SKIPGRAM_CONSTRAINTS}
+
+    def __init__(
+        self,
+        n_components: int = 128,
+        *,
+        walk_length: int = 80,
+        n_walks: int = 10,
+        window: int = 10,
+        negative: int = 5,
+        ns_exponent: float = 0.75,
+        epochs: int = 1,
+        learning_rate: float = 0.025,
+        min_learning_rate: float = 0.0001,
+        shrink_windows: bool = True,
+        trainer: str = "graphembed",
+        random_state: Any = None,
+        n_jobs: int | None = -1,
+        verbose: int = 0,
+    ) -> None:
+        self.n_components = n_components
+        self.walk_length = walk_length
+        self.n_walks = n_walks
+        self.window = window
+        self.negative = negative
+        self.ns_exponent = ns_exponent
+        self.epochs = epochs
+        self.learning_rate = learning_rate
+        self.min_learning_rate = min_learning_rate
+        self.shrink_windows = shrink_windows
+        self.trainer = trainer
+        self.random_state = random_state
+        self.n_jobs = n_jobs
+        self.verbose = verbose
