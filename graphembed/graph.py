@@ -10,7 +10,7 @@ import numpy as np
 from graphembed._ingest.csr import Csr, assemble
 from graphembed._ingest.csr_arrays import read_csr
 from graphembed._ingest.detect import kind_of
-from graphembed._ingest.edge_index import read_edge_index, read_pyg, to_numpy
+from graphembed._ingest.edge_index import read_edge_index, read_pyg
 from graphembed._ingest.edge_list import Array, EdgeList
 from graphembed._ingest.edges import read_edges
 from graphembed._ingest.frame import read_frame
@@ -258,7 +258,7 @@ class Graph(Structure):
         """
         check_options(None, directed)
         return cls._from_edge_list(
-            read_dense(to_numpy(array), directed=directed, nodes=nodes, weighted=weighted)
+            read_dense(array, directed=directed, nodes=nodes, weighted=weighted)
         )
 
     @classmethod
@@ -555,14 +555,16 @@ class Graph(Structure):
         if not {"indptr", "indices"} <= arrays.keys():
             raise FileFormatError(f"{Path(path)}: the file has no indptr and indices")
         try:
-            return cls.from_csr(
+            csr, ids = read_csr(
                 arrays["indptr"],
                 arrays["indices"],
                 arrays.get("weights"),
                 node_ids=decode_ids(meta, arrays),
                 directed=directed,
+                canonical=True,
             )
-        except GraphFormatError as error:
+            return cls._from_csr(csr, ids)
+        except (GraphFormatError, FileFormatError) as error:
             raise FileFormatError(f"{Path(path)}: not a well-formed graph: {error}") from error
 
     def _as_asked(

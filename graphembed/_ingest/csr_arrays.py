@@ -20,6 +20,7 @@ from graphembed._ingest.edge_list import (
     check_n_nodes,
     first_bad_weight,
     name_pair,
+    plain_array,
     weight_array,
 )
 from graphembed._ingest.ids import matrix_ids
@@ -34,25 +35,34 @@ def read_csr(
     *,
     node_ids: Iterable[Any] | None,
     directed: bool | None,
+    canonical: bool = False,
 ) -> tuple[Csr, Array]:
     """Check CSR arrays; those that are canonical already are not copied.
+
+    Canonical: rows that rise strictly, weights that are normal float32 numbers. With
+    `canonical`, others are refused instead of converted.
 
     Returns
     -------
     tuple of (Csr, node_ids)
         Arrays that may share memory with the caller's.
     """
-    indptr, indices = _as_array(indptr), _as_array(indices)
+    indptr, indices = plain_array(indptr), plain_array(indices)
     n_nodes = max(len(indptr) - 1, 0) if indptr.ndim == 1 else 0
     if indptr.ndim == 1:
         check_n_nodes(n_nodes)
     if weights is not None:
-        weights = weight_array(_as_array(weights), len(indices), "weights")
+        weights = weight_array(plain_array(weights), len(indices), "weights")
     check_compressed(indptr, indices, n_nodes)
     ids = matrix_ids(node_ids, n_nodes, "node_ids")
     if weights is not None:
         _check_weights(indptr, indices, weights, ids)
     if not (has_sorted_rows(indptr, indices) and _fit_float32(weights)):
+        if canonical:
+            raise GraphFormatError(
+                "the arrays are not canonical: rows must rise strictly, and weights must be "
+                "normal float32 numbers > 0"
+            )
         edges = EdgeList(expand(indptr, n_nodes), indices, weights, ids, directed, both_ways=True)
         return assemble(edges), ids
     indptr, indices = indptr.astype(np.int64, copy=False), indices.astype(np.int32, copy=False)
@@ -61,10 +71,6 @@ def read_csr(
     return Csr(
         indptr, indices, weights, resolve_directed(indptr, indices, weights, ids, directed)
     ), ids
-
-
-def _as_array(values: Any) -> Array:
-    return values if isinstance(values, np.memmap) else np.asarray(values)
 
 
 def _fit_float32(weights: Array | None) -> bool:

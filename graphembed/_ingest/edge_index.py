@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from graphembed._ingest.csr import check_range
-from graphembed._ingest.edge_list import Array, EdgeList, check_n_nodes, weight_array
+from graphembed._ingest.edge_list import Array, EdgeList, check_n_nodes, plain_array, weight_array
 from graphembed._ingest.ids import ids_from, matrix_ids
 from graphembed.exceptions import GraphFormatError
 
@@ -20,7 +20,7 @@ def read_edge_index(
     nodes: Iterable[Any] | None,
 ) -> EdgeList:
     """Read a torch tensor or array of shape (2, m); column k is the arc of edge k."""
-    pairs = to_numpy(edge_index)
+    pairs = plain_array(edge_index)
     if pairs.ndim != 2 or pairs.shape[0] != 2 or pairs.dtype.kind not in "iu":
         raise GraphFormatError(
             "edge_index must be integers of shape (2, n_edges), "
@@ -33,7 +33,7 @@ def read_edge_index(
         check_range(pairs[row], n_nodes, f"edge_index[{row}]")
     weights = None
     if edge_weight is not None:
-        values = to_numpy(edge_weight)
+        values = plain_array(edge_weight)
         if values.ndim == 2 and values.shape[1] == 1:
             values = values[:, 0]
         weights = weight_array(values, pairs.shape[1], "edge_weight")
@@ -58,13 +58,6 @@ def read_pyg(
     return read_edge_index(
         data.edge_index, values, num_nodes=num_nodes, directed=directed, nodes=nodes
     )
-
-
-def to_numpy(values: Any) -> Array:
-    """Make an array of a torch tensor (on any device, with or without gradient) or array-like."""
-    if hasattr(values, "detach"):
-        values = values.detach().cpu().numpy()
-    return np.asarray(values)
 
 
 def _count_nodes(pairs: Array, num_nodes: int | None, ids: Array | None) -> int:

@@ -50,6 +50,21 @@ def _plain(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else value
 
 
+def plain_array(values: Any) -> Array:
+    """Make an array of a torch tensor (on any device), an array or nested lists.
+
+    Arrays are handed through; masked ones are refused, for their mask would be forgotten.
+    """
+    if hasattr(values, "detach"):
+        values = values.detach().cpu().numpy()
+    if isinstance(values, np.ma.MaskedArray):
+        raise GraphFormatError("masked arrays are not supported: fill the masked entries first")
+    if isinstance(values, np.ndarray):
+        return values
+    array = np.asarray(values)
+    return array if array.size else array.astype(np.int64)  # numpy takes [] for floats
+
+
 def check_n_nodes(n_nodes: int) -> None:
     """Refuse graphs without nodes, and those whose indices do not fit int32."""
     if n_nodes < 1:

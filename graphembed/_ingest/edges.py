@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from graphembed._ingest.edge_list import Array, EdgeList, weights_from_list
+from graphembed._ingest.edge_list import Array, EdgeList, plain_array, weights_from_list
 from graphembed._ingest.ids import ids_from, index_edges
 from graphembed.exceptions import GraphFormatError
 
@@ -15,7 +15,7 @@ def read_edges(
 ) -> EdgeList:
     """Read rows (source, target) or (source, target, weight)."""
     if isinstance(edges, np.ndarray) and edges.dtype.kind != "O":
-        source, target, weights = _columns_of_array(edges, weighted)
+        source, target, weights = _columns_of_array(plain_array(edges), weighted)
     else:
         source, target, weights = _columns_of_rows(edges, weighted)
     node_ids, source, target = index_edges(source, target, nodes)

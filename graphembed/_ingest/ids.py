@@ -111,15 +111,15 @@ def _one_id(value: Any, where: str, position: int) -> Any:
         return str(value)
     if value is None:
         raise GraphFormatError(f"{where.format(position)}: an id must not be None")
-    if isinstance(value, complex | np.complexfloating) or value != value:
-        raise GraphFormatError(f"{where.format(position)}: {value!r} cannot be an id")
     try:
         hash(value)
-    except TypeError:
-        raise GraphFormatError(
-            f"{where.format(position)}: an id must be hashable, got {value!r}"
-        ) from None
-    return value
+        if not isinstance(value, complex | np.complexfloating) and value == value:
+            return value
+    except TypeError:  # pandas.NA is hashable, but not even comparable
+        pass
+    raise GraphFormatError(
+        f"{where.format(position)}: an id must be hashable and equal to itself, got {value!r}"
+    )
 
 
 def _too_large(where: str, value: Any) -> GraphFormatError:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from graphembed._ingest.csr import check_compressed, check_range
-from graphembed._ingest.edge_list import Array, EdgeList, check_n_nodes, weight_array
+from graphembed._ingest.edge_list import Array, EdgeList, check_n_nodes, plain_array, weight_array
 from graphembed._ingest.ids import matrix_ids
 from graphembed.exceptions import GraphFormatError
 
@@ -38,7 +38,7 @@ def read_dense(
     array: Any, *, directed: bool | None, nodes: Iterable[Any] | None, weighted: bool
 ) -> EdgeList:
     """Read a dense adjacency matrix; zero means no edge."""
-    matrix = np.asarray(array)
+    matrix = plain_array(array)
     n_nodes = _check_square(matrix.shape, matrix.dtype)
     node_ids = matrix_ids(nodes, n_nodes)
     source, target = np.nonzero(matrix)

@@ -16,7 +16,7 @@ from typing import IO, Any, Self, cast
 import numpy as np
 
 from graphembed._ingest.edge_list import Array, EdgeList, first_bad_weight
-from graphembed._ingest.ids import ids_from, index_edges, object_array
+from graphembed._ingest.ids import index_edges, object_array
 from graphembed.exceptions import GraphFormatError
 
 _CHUNK = 1 << 22  # bytes of text held as Python strings at a time
@@ -65,6 +65,8 @@ def read_text(
     """Read an edge list; `Graph.from_edge_list_file` states the rules."""
     if (source is None) != (target is None):
         raise ValueError(f"give both source= and target=, got {source!r} and {target!r}")
+    if delimiter is not None and (not isinstance(delimiter, str) or len(delimiter) != 1):
+        raise ValueError(f"delimiter must be None or one character, got {delimiter!r}")
     if header is False and source is not None:
         raise ValueError("source= and target= name columns of a header, but header=False")
     columns: _Columns | None = None
@@ -84,7 +86,7 @@ def read_text(
         if columns.weight is not None:
             weights.append(_parse_weights(rows, columns.weight))
     pairs = np.concatenate(ends) if ends else np.empty((0, 2), np.int32)
-    ids = _interpret(list(index))
+    ids = _interpret(list(index), Path(path))
     node_ids, rank, _ = index_edges(ids, ids, nodes)
     return EdgeList(
         rank[pairs[:, 0]],
@@ -280,11 +282,15 @@ def _parse_weights(rows: _Rows, column: int) -> Array:
     return values
 
 
-def _interpret(tokens: list[str]) -> Array:
+def _interpret(tokens: list[str], path: Path) -> Array:
     """Integers if every id is written as one, else strings: "007" is not 7."""
     if not all(map(_INTEGER.fullmatch, tokens)):
         return object_array(tokens, len(tokens))
     try:
         return np.array(list(map(int, tokens)), dtype=np.int64)
     except OverflowError:
-        return ids_from(list(map(int, tokens)), "distinct id {}")  # names the one that is too large
+        longest = max(tokens, key=lambda token: abs(int(token)))
+        raise GraphFormatError(
+            f"{path}: integer ids must fit int64, got {longest}; make one id a word, and all are "
+            "read as strings"
+        ) from None
