@@ -207,9 +207,11 @@ def _looks_like_text(file: BufferedReader, n_components: int) -> bool:
     except UnicodeDecodeError:
         return False
     try:
-        return len(_parse_floats(fields[1:])) == n_components
+        if len(_parse_floats(fields[1:])) == n_components:
+            return True
     except ValueError:
-        return line.endswith(b"\n") and all(map(str.isprintable, fields))
+        pass  # no text, or text with a slip
+    return line.endswith(b"\n") and all(map(str.isprintable, fields))
 
 
 def _read_text(path: Path, file: BufferedReader, embedding: np.ndarray) -> list[bytes]:

@@ -239,9 +239,9 @@ def to_keyed_vectors(node_ids: NodeIds, embedding: np.ndarray) -> Any:
     -----
     O(n_nodes * n_components) time and memory: gensim copies the table.
     """
-    gensim = import_optional("gensim.models.keyedvectors", extra="gensim")
+    gensim = import_optional("gensim", extra="gensim")
     table = check_embedding(node_ids, embedding)
-    vectors = gensim.KeyedVectors(table.shape[1], dtype=np.float32)
+    vectors = gensim.models.KeyedVectors(table.shape[1], dtype=np.float32)
     vectors.add_vectors(as_texts(node_ids), table.astype(np.float32, copy=False))
     return vectors
 
