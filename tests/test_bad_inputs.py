@@ -33,7 +33,7 @@ def broken_csr(form: str = "csr", **arrays: Any) -> Any:
 
 def broken_coo() -> Any:
     matrix = sp.coo_array(dense())
-    matrix.coords[1][5] = 4
+    matrix.col[5] = 4
     return matrix
 
 

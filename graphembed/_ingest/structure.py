@@ -1,6 +1,8 @@
 """The immutable arrays of a graph and what can be read off them; the doors are in `Graph`."""
 
+import os
 from collections.abc import Iterable
+from inspect import Signature
 from typing import Any, Never, Self
 
 import numpy as np
@@ -10,10 +12,13 @@ from graphembed._ingest.edge_list import Array
 from graphembed._ingest.node_index import NodeIndex
 from graphembed._ingest.sparse import expand
 
+PathLike = str | os.PathLike[str]
+
 
 class Structure:
     """Read-only CSR arrays with node ids; `Graph` documents the attributes."""
 
+    __signature__ = Signature()  # what __init__ takes is for its error message only
     __slots__ = ("_index", "_n_edges", "directed", "indices", "indptr", "node_ids", "weights")
     __hash__ = None  # type: ignore[assignment]
 
