@@ -10,7 +10,13 @@ from graphembed._kernels._build import HAS_OPENMP
 _RANGES_PER_THREAD = 4
 
 
-def run_parallel(kernel: Callable[[int, int, int], None], n_items: int, n_threads: int) -> None:
+# Fewer elementary steps (a walk step, a pair) than this are not worth waking another thread.
+_WORK_PER_THREAD = 2**15
+
+
+def run_parallel(
+    kernel: Callable[[int, int, int], None], n_items: int, n_threads: int, *, work: int
+) -> None:
     """Call ``kernel(begin, end, n_threads)`` so that all items are done once.
 
     A kernel releases the GIL and its result does not depend on how the range is split, so both
@@ -23,13 +29,16 @@ def run_parallel(kernel: Callable[[int, int, int], None], n_items: int, n_thread
     n_items : int
         Number of items.
     n_threads : int
-        Number of threads.
+        Number of threads at most.
+    work : int
+        About how many elementary steps there are in all; few of them are done on one thread.
     """
+    n_threads = max(1, min(n_threads, n_items, work // _WORK_PER_THREAD))
     if HAS_OPENMP or n_threads == 1:
         kernel(0, n_items, n_threads)
         return
     n_ranges = min(n_items, n_threads * _RANGES_PER_THREAD)
-    edges = [n_items * i // n_ranges for i in range(n_ranges + 1)] if n_ranges else []
+    edges = [n_items * i // n_ranges for i in range(n_ranges + 1)]
     with ThreadPoolExecutor(n_threads) as pool:
         parts = [pool.submit(kernel, a, b, 1) for a, b in itertools.pairwise(edges)]
         for part in parts:

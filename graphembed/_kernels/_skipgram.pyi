@@ -60,15 +60,6 @@ def fill_pairs(
     end: int,
     n_threads: int,
 ) -> None: ...
-def shuffle_buckets(
-    starts: NDArray[np.int64],
-    centres: NDArray[np.int32],
-    contexts: NDArray[np.int32],
-    seed: int,
-    begin: int,
-    end: int,
-    n_threads: int,
-) -> None: ...
 def train_diagonal(
     rows: NDArray[np.int64],
     diagonal: int,

@@ -258,33 +258,6 @@ cdef void _fill_chunk(
                     contexts[place] = walks[i, k]
 
 
-def shuffle_buckets(
-    const int64_t[::1] starts,   # IN      (n_parts ** 2 + 1,)
-    int32_t[::1] centres,        # IN OUT  (n_pairs,)
-    int32_t[::1] contexts,       # IN OUT  (n_pairs,)
-    uint64_t seed,
-    int64_t begin,
-    int64_t end,
-    int n_threads,
-):
-    """Put the pairs of every bucket into a random order."""
-    cdef int64_t b
-    for b in prange(
-        begin, end, nogil=True, schedule="dynamic", chunksize=1, num_threads=n_threads
-    ):
-        _shuffle_bucket(starts[b], starts[b + 1], centres, contexts, stream(seed, b))
-
-
-cdef void _shuffle_bucket(
-    int64_t first, int64_t end, int32_t[::1] centres, int32_t[::1] contexts, uint64_t key
-) noexcept nogil:
-    cdef int64_t i, j
-    for i in range(end - 1, first, -1):
-        j = first + <int64_t>bounded(draw(key, i), i - first + 1)
-        centres[i], centres[j] = centres[j], centres[i]
-        contexts[i], contexts[j] = contexts[j], contexts[i]
-
-
 # ---------------------------------------------------------------------------------------------
 # Training
 # ---------------------------------------------------------------------------------------------

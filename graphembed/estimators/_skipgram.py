@@ -127,6 +127,7 @@ class _Grid:
             lambda a, b, n: _skipgram.fill_uniform(self.input, config.n_components, seed, a, b, n),
             n_nodes,
             self.n_threads,
+            work=self.input.size,
         )
         self.walks_per_pool = self._walks_per_pool(corpus.walk_length)
 
@@ -166,6 +167,7 @@ class _Grid:
             ),
             self.members.shape[1],
             self.n_threads,
+            work=len(self.order),
         )
         run_parallel(
             lambda a, b, n: _skipgram.build_noise(
@@ -173,6 +175,7 @@ class _Grid:
             ),
             self.n_parts,
             self.n_threads,
+            work=len(self.order),
         )
 
     def _sort_pairs(
@@ -187,6 +190,7 @@ class _Grid:
             ),
             _CHUNKS,
             self.n_threads,
+            work=walks.size * c.window,
         )
         ends = np.cumsum(counts.T).reshape(counts.T.shape)
         cursors = np.ascontiguousarray((ends - counts.T).T)
@@ -200,21 +204,8 @@ class _Grid:
             ),
             _CHUNKS,
             self.n_threads,
+            work=walks.size * c.window,
         )
-        if SHUFFLE:
-            run_parallel(
-                lambda a, b, n: _skipgram.shuffle_buckets(
-                    starts,
-                    self.centres,
-                    self.contexts,
-                    self._stream("shuffle", self.n_pools),
-                    a,
-                    b,
-                    n,
-                ),
-                self.n_parts**2,
-                self.n_threads,
-            )
         return starts
 
     def _train_diagonal(
@@ -239,6 +230,7 @@ class _Grid:
             ),
             self.n_parts,
             self.n_threads,
+            work=int(starts[-1]),
         )  # fmt: skip
 
     def embedding(self) -> NDArray[np.float32]:
@@ -246,9 +238,6 @@ class _Grid:
         del self.output
         n_components = self.config.n_components
         return np.ascontiguousarray(self.input[:, :n_components])
-
-
-SHUFFLE = False
 
 
 def _sigmoid_table() -> NDArray[np.float32]:

@@ -153,7 +153,7 @@ class Walker:
                     self.p, self.q, g.directed, seed, begin, end, n,
                 )  # fmt: skip
 
-        run_parallel(kernel, len(starts), n_threads)
+        run_parallel(kernel, len(starts), n_threads, work=walks.size)
 
     def _second_order_cells(self, n_threads: int) -> tuple[NDArray[np.int64], NDArray[np.uint64]]:
         g = self.graph
@@ -170,7 +170,7 @@ class Walker:
                 g.directed, begin, end, n,
             )  # fmt: skip
 
-        run_parallel(kernel, n_blocks, n_threads)
+        run_parallel(kernel, n_blocks, n_threads, work=len(cells))
         return offsets, cells
 
 
@@ -183,7 +183,7 @@ def _first_order_cells(graph: Graph, n_threads: int) -> NDArray[np.uint64]:
     def kernel(begin: int, end: int, n: int) -> None:
         _alias.build_alias(graph.indptr, weights, cells, begin, end, n)
 
-    run_parallel(kernel, graph.n_nodes, n_threads)
+    run_parallel(kernel, graph.n_nodes, n_threads, work=graph.n_arcs)
     return cells
 
 

@@ -1,0 +1,207 @@
+"""DeepWalk and Node2Vec: the common contract, and what is their own."""
+
+import functools
+import inspect
+import logging
+
+import numpy as np
+import pytest
+from estimator_checks import ALL_CHECKS, RING, random_graph
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+
+from graphembed import DeepWalk, FileFormatError, Graph, Node2Vec, sample_walks
+
+SMALL = {"n_components": 8, "walk_length": 10, "n_walks": 2, "window": 3}
+ESTIMATORS = {
+    "node2vec": functools.partial(Node2Vec, p=0.5, q=2.0, **SMALL),
+    "node2vec-rejection": functools.partial(Node2Vec, p=4.0, q=0.5, strategy="rejection", **SMALL),
+    "deepwalk": functools.partial(DeepWalk, **SMALL),
+}
+
+
+@pytest.mark.parametrize("check", ALL_CHECKS, ids=lambda check: check.__name__)
+@pytest.mark.parametrize("name", ESTIMATORS)
+def test_contract(name, check, tmp_path):
+    def make(random_state=0, **params):
+        return ESTIMATORS[name](random_state=random_state, **params)
+
+    arguments = {"tmp_path": tmp_path} if "tmp_path" in inspect.signature(check).parameters else {}
+    check(make, **arguments)
+
+
+def planted_partition(n_blocks=4, size=40, inside=0.3, outside=0.01, seed=0):
+    rng = np.random.default_rng(seed)
+    block = np.repeat(np.arange(n_blocks), size)
+    chance = np.where(block[:, None] == block, inside, outside)
+    adjacency = np.triu(rng.random(chance.shape) < chance, 1).astype(float)
+    return adjacency + adjacency.T, block
+
+
+def test_communities_are_found():
+    adjacency, block = planted_partition()
+    for model in (
+        Node2Vec(16, p=0.5, q=2.0, random_state=0, epochs=2),
+        DeepWalk(16, random_state=0, epochs=2),
+    ):
+        vectors = model.fit_transform(adjacency)
+        unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+        cosines = unit @ unit.T
+        same = block[:, None] == block
+        np.fill_diagonal(same, False)
+        assert cosines[same].mean() > cosines[block[:, None] != block].mean() + 0.3
+
+
+def test_pipeline_predicts_labels():
+    adjacency, block = planted_partition()
+    pipeline = make_pipeline(Node2Vec(16, random_state=0, epochs=2), LogisticRegression())
+    pipeline.fit(adjacency, block)
+    assert pipeline.score(adjacency, block) > 0.9
+    pandas = pytest.importorskip("pandas")
+    frame = pipeline[:1].set_output(transform="pandas").fit_transform(adjacency)
+    assert isinstance(frame, pandas.DataFrame)
+
+
+def test_p_and_q_are_obeyed():
+    """p and q change the result, and Node2Vec with p = q = 1 is DeepWalk."""
+    graph = random_graph()
+    plain = Node2Vec(random_state=0, **SMALL).fit(graph).embedding_
+    np.testing.assert_array_equal(plain, DeepWalk(random_state=0, **SMALL).fit(graph).embedding_)
+    for law in ({"p": 0.25}, {"q": 4.0}):
+        assert not np.array_equal(
+            plain, Node2Vec(random_state=0, **law, **SMALL).fit(graph).embedding_
+        )
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("walk_length", 11),
+        ("n_walks", 3),
+        ("window", 4),
+        ("negative", 2),
+        ("ns_exponent", 0.0),
+        ("epochs", 2),
+        ("learning_rate", 0.1),
+        ("min_learning_rate", 0.02),
+        ("shrink_windows", False),
+    ],
+)
+def test_every_parameter_is_obeyed(name, value):
+    graph = random_graph()
+    plain = DeepWalk(random_state=0, **SMALL).fit(graph).embedding_
+    other = DeepWalk(random_state=0, **{**SMALL, name: value}).fit(graph).embedding_
+    assert not np.array_equal(plain, other)
+
+
+def test_weights_and_direction_are_obeyed():
+    weighted = random_graph(weighted=True)
+    ignored = Graph.from_csr(weighted.indptr, weighted.indices)
+    model = DeepWalk(random_state=0, **SMALL)
+    assert not np.array_equal(model.fit(weighted).embedding_, model.fit(ignored).embedding_)
+    chain = [(i, i + 1) for i in range(30)]
+    both = model.fit(chain).embedding_
+    assert not np.array_equal(both, model.fit(chain, directed=True).embedding_)
+
+
+def test_relabelling_nodes_relabels_rows():
+    """Ids are labels only: the same structure with other ids gives the same vectors."""
+    graph = random_graph()
+    names = [f"node {i}" for i in range(graph.n_nodes)]
+    named = Graph.from_csr(graph.indptr, graph.indices, graph.weights, node_ids=names)
+    model = DeepWalk(random_state=0, **SMALL)
+    plain = model.fit(graph).embedding_
+    np.testing.assert_array_equal(plain, model.fit(named).embedding_)
+    np.testing.assert_array_equal(model["node 3"], plain[3])
+
+
+def test_training_stats():
+    model = Node2Vec(random_state=0, p=0.5, strategy="rejection", **SMALL).fit(RING)
+    stats = model.training_stats_
+    assert stats["strategy"] == "rejection"
+    assert stats["n_steps"] == 12 * 2 * 10
+    assert stats["n_pairs"] > stats["n_steps"]
+    assert stats["walk_seconds"] > 0
+    assert stats["train_seconds"] > 0
+
+
+def test_divergence_is_an_error():
+    with pytest.raises(ValueError, match=r"diverged.*lower learning_rate, got 1e\+30"):
+        DeepWalk(learning_rate=1e30, min_learning_rate=1e30, random_state=0).fit(RING)
+
+
+def test_min_learning_rate_above_learning_rate():
+    with pytest.raises(ValueError, match="min_learning_rate must be <= learning_rate"):
+        DeepWalk(learning_rate=0.01, min_learning_rate=0.1).fit(RING)
+
+
+def test_load_refuses_another_class(tmp_path):
+    path = tmp_path / "model"
+    DeepWalk(random_state=0, **SMALL).fit(RING).save(path)
+    with pytest.raises(FileFormatError, match="holds a DeepWalk, not a Node2Vec"):
+        Node2Vec.load(path)
+
+
+def test_save_with_a_generator(tmp_path):
+    model = DeepWalk(random_state=np.random.default_rng(0), **SMALL).fit(RING)
+    model.save(tmp_path / "model")
+    assert DeepWalk.load(tmp_path / "model").random_state is None
+
+
+def test_verbose(capsys):
+    DeepWalk(random_state=0, **SMALL).fit(RING)
+    quiet = capsys.readouterr()
+    assert quiet.out == quiet.err == ""
+    DeepWalk(random_state=0, verbose=1, **SMALL).fit(RING)
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert "counting walks" in shown.err
+    assert "training" in shown.err
+    assert "pairs/s" in shown.err
+    sample_walks(RING, verbose=1)
+    assert "steps/s" in capsys.readouterr().err
+
+
+def test_auto_says_what_it_chose(caplog):
+    with caplog.at_level(logging.INFO, logger="graphembed"):
+        Node2Vec(random_state=0, p=0.5, **SMALL).fit(RING)
+    assert "second-order walks by alias" in caplog.text
+
+
+def test_alias_beyond_the_budget():
+    with pytest.raises(MemoryError, match=r"memory_budget=10: raise memory_budget or use"):
+        Node2Vec(p=0.5, strategy="alias", memory_budget=10, **SMALL).fit(RING)
+
+
+class TestGensim:
+    @pytest.fixture(autouse=True)
+    def _gensim(self):
+        pytest.importorskip("gensim")
+
+    def test_trainer(self):
+        adjacency, block = planted_partition()
+        model = DeepWalk(16, trainer="gensim", random_state=0, epochs=2, n_jobs=1)
+        first = model.fit_transform(adjacency)
+        assert first.shape == (160, 16)
+        assert first.dtype == np.float32
+        np.testing.assert_array_equal(first, model.fit_transform(adjacency))
+        unit = first / np.linalg.norm(first, axis=1, keepdims=True)
+        cosines = unit @ unit.T
+        assert (
+            cosines[block[:, None] == block].mean() > cosines[block[:, None] != block].mean() + 0.3
+        )
+
+    def test_long_walks_are_refused(self):
+        with pytest.raises(ValueError, match="walk_length must be <= 10000 with trainer='gensim'"):
+            DeepWalk(trainer="gensim", walk_length=10_001).fit(RING)
+
+    def test_to_keyed_vectors(self, tmp_path):
+        from gensim.models import KeyedVectors
+
+        model = DeepWalk(random_state=0, **SMALL).fit([("a", "b"), ("b", "c")])
+        keyed = model.to_keyed_vectors()
+        np.testing.assert_array_equal(keyed["b"], model["b"])
+        for binary in (False, True):
+            model.save_word2vec_format(tmp_path / "vectors", binary=binary)
+            read = KeyedVectors.load_word2vec_format(str(tmp_path / "vectors"), binary=binary)
+            np.testing.assert_array_equal(read["c"], model["c"])
