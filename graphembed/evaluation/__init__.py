@@ -1,0 +1,26 @@
+"""Scores for embeddings: node classification and link prediction, on plain arrays."""
+
+from graphembed.evaluation.classification import (
+    NodeClassificationResult,
+    majority_scores,
+    node_classification,
+)
+from graphembed.evaluation.edge_split import EdgeSplit, split_edges
+from graphembed.evaluation.link_prediction import (
+    EDGE_OPERATORS,
+    LinkPredictionResult,
+    edge_features,
+    link_prediction,
+)
+
+__all__ = [
+    "EDGE_OPERATORS",
+    "EdgeSplit",
+    "LinkPredictionResult",
+    "NodeClassificationResult",
+    "edge_features",
+    "link_prediction",
+    "majority_scores",
+    "node_classification",
+    "split_edges",
+]
