@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
+from graphembed import Node2Vec, sample_walks
 from graphembed.exceptions import GraphFormatError
 from graphembed.graph import Graph
 
@@ -307,6 +308,56 @@ BAD_PARAMETERS: list[Case] = [
         "source= and target=",
     ),
     ("weight of a Graph", any_of(lambda: UNDIRECTED, weight="w"), ValueError, "weight='w'"),
+]
+
+
+def fit(**params: Any) -> Callable[[], object]:
+    return lambda: Node2Vec(**params).fit(EDGES)
+
+
+def walks(**params: Any) -> Callable[[], object]:
+    return lambda: sample_walks(EDGES, **params)
+
+
+NAN, INF = float("nan"), float("inf")
+WRONG_VALUES: dict[str, list[tuple[Any, str]]] = {
+    "n_components": [(0, "an int >= 1"), (2.5, "an int >= 1"), ("8", "an int >= 1")],
+    "walk_length": [(0, "an int >= 1"), (-3, "an int >= 1"), (True, "an int >= 1")],
+    "n_walks": [(0, "an int >= 1"), (None, "an int >= 1")],
+    "window": [(0, "an int >= 1")],
+    "p": [(0, "> 0"), (-1.0, "> 0"), (NAN, "a finite number"), (INF, "a finite number"), ("1", "")],
+    "q": [(0.0, "> 0"), (NAN, "a finite number"), (1j, "a finite number")],
+    "negative": [(0, "an int >= 1"), (5.0, "an int >= 1")],
+    "ns_exponent": [(2, r"in \[-1, 1\]"), (NAN, r"in \[-1, 1\]")],
+    "epochs": [(0, "an int >= 1")],
+    "learning_rate": [(0, "> 0"), (NAN, "a finite number > 0"), (INF, "a finite number > 0")],
+    "min_learning_rate": [(-0.1, "in"), (NAN, "in"), (1.0, "<= learning_rate=0.025")],
+    "shrink_windows": [(1, "True or False"), ("no", "True or False")],
+    "strategy": [("fast", "one of 'auto', 'rejection', 'alias'"), (None, "one of")],
+    "memory_budget": [(-1, "an int >= 0"), (1.5, "an int >= 0")],
+    "trainer": [("pytorch", "one of 'graphembed', 'gensim'")],
+    "random_state": [(-1, "an int >= 0"), ("seed", "an int >= 0"), (0.5, "an int >= 0")],
+    "n_jobs": [(0, "an int other than 0"), (1.0, "an int other than 0")],
+    "verbose": [(-1, "an int >= 0")],
+}
+BAD_PARAMETERS += [
+    (f"{name}={value!r}", fit(**{name: value}), ValueError, f"Node2Vec: {name} must be .*{wish}")
+    for name, cases in WRONG_VALUES.items()
+    for value, wish in cases
+]
+BAD_PARAMETERS += [
+    ("walks p=0", walks(p=0), ValueError, "sample_walks: p must be a finite number > 0, got 0"),
+    ("walks n_jobs=0", walks(n_jobs=0), ValueError, "n_jobs must be .* got 0"),
+    ("start -1", walks(start_nodes=[0, -1]), ValueError, r"in \[0, 3\), got -1 at position 1"),
+    ("start 3", walks(start_nodes=[3]), ValueError, r"in \[0, 3\), got 3 at position 0"),
+    ("start 0.5", walks(start_nodes=[0.5]), ValueError, "node indices .* dtype float64"),
+    ("starts 2-D", walks(start_nodes=[[0], [1]]), ValueError, r"1-D .* shape \(2, 1\)"),
+    (
+        "no room for alias tables",
+        walks(p=2, strategy="alias", memory_budget=8),
+        MemoryError,
+        "raise memory_budget or use strategy='rejection'",
+    ),
 ]
 
 
