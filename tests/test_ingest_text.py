@@ -41,6 +41,7 @@ GOOD: dict[str, tuple[str, dict[str, Any], Graph]] = {
     ),
     "weight by another name": ("u v cost\na b 2\nb c 1\n", {"weight": "cost"}, ABC),
     "header without weight": ("source,target,kind\n1,2,x\n2,3,y\n", {}, BARE),
+    "the same name twice": ("node\tnode\n1\t2\n2\t3\n", {}, BARE),
     "scientific": ("1 2 20e-1\n2 3 1.\n", {}, NUMBERS),
 }
 

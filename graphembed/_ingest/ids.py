@@ -208,12 +208,9 @@ def _index_integers(source: Array, target: Array) -> tuple[Array, Array, Array]:
         return np.empty(0, np.int64), empty, empty
     low = min(int(source.min()), int(target.min()))
     spread = max(int(source.max()), int(target.max())) - low + 1
-    if spread > 4 * len(source) + 1024:  # ids far apart: sort them
-        node_ids = np.unique(np.concatenate([source, target]))
-        check_n_nodes(len(node_ids))
-        source, target = (np.searchsorted(node_ids, ids) for ids in (source, target))
-        return node_ids, source.astype(np.int32), target.astype(np.int32)
-    present = np.zeros(spread, dtype=bool)  # ids close together: look them up
+    if spread > 4 * len(source) + 1024:  # ids far apart
+        return _index_by_sorting(source, target)
+    present = np.zeros(spread, dtype=bool)
     for ids in (source, target):
         present[ids - low if low else ids] = True
     node_ids = np.flatnonzero(present) + low
@@ -222,6 +219,18 @@ def _index_integers(source: Array, target: Array) -> tuple[Array, Array, Array]:
     index -= 1
     source, target = (index[ids - low if low else ids] for ids in (source, target))
     return node_ids, source, target
+
+
+def _index_by_sorting(source: Array, target: Array) -> tuple[Array, Array, Array]:
+    ids = np.concatenate([source, target])
+    order = np.argsort(ids)
+    ids = ids[order]
+    first = np.append(True, ids[1:] != ids[:-1])
+    node_ids = ids[first]
+    check_n_nodes(len(node_ids))
+    index = np.empty(len(ids), dtype=np.int32)
+    index[order] = np.cumsum(first, dtype=np.int32) - 1
+    return node_ids, index[: len(source)], index[len(source) :]
 
 
 def _move_to_front(

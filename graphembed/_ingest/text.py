@@ -206,17 +206,19 @@ def _named_columns(
     rows: _Rows, source: str | None, target: str | None, weight: str | None
 ) -> _Columns:
     names = rows.fields[0]
+    lowered = [name.lower() for name in names]
     if source is None or target is None:
-        lowered = [name.lower() for name in names]
-        pairs = ((s, t) for s, t in _HEADERS if s in lowered and t in lowered)
-        source, target = next(pairs, (names[0], names[min(1, len(names) - 1)]))
-    weight_column = None
-    if weight is not None and (weight != "weight" or "weight" in map(str.lower, names)):
-        weight_column = _find(rows, weight)
-    columns = _Columns(_find(rows, source), _find(rows, target), weight_column, len(names))
-    if columns.source == columns.target:
+        known = ((s, t) for s, t in _HEADERS if s in lowered and t in lowered)
+        source, target = next(known, (None, None))
+    ends = (
+        (0, 1) if source is None or target is None else (_find(rows, source), _find(rows, target))
+    )
+    if ends[0] == ends[1] or len(names) < 2:
         raise rows.error(0, f"source and target must be two columns, got the header {names}")
-    return columns
+    weight_column = None
+    if weight is not None and (weight != "weight" or "weight" in lowered):
+        weight_column = _find(rows, weight)
+    return _Columns(*ends, weight_column, len(names))
 
 
 def _find(rows: _Rows, name: str) -> int:
