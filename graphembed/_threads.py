@@ -1,7 +1,7 @@
 """Run a kernel on several threads: with OpenMP inside the kernel, or with Python threads."""
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 from graphembed._kernels._build import HAS_OPENMP
@@ -12,6 +12,8 @@ _RANGES_PER_THREAD = 4
 
 # Fewer elementary steps (a walk step, a pair) than this are not worth waking another thread.
 _WORK_PER_THREAD = 2**15
+# More than this are done in several calls, between which Python looks for Ctrl-C.
+_WORK_PER_CALL = 2**26
 
 
 def run_parallel(
@@ -34,12 +36,24 @@ def run_parallel(
         About how many elementary steps there are in all; few of them are done on one thread.
     """
     n_threads = max(1, min(n_threads, n_items, work // _WORK_PER_THREAD))
-    if HAS_OPENMP or n_threads == 1:
-        kernel(0, n_items, n_threads)
-        return
-    n_ranges = min(n_items, n_threads * _RANGES_PER_THREAD)
-    edges = [n_items * i // n_ranges for i in range(n_ranges + 1)]
+    for begin, end in _ranges(0, n_items, work // _WORK_PER_CALL):
+        if HAS_OPENMP or n_threads == 1:
+            kernel(begin, end, n_threads)
+        else:
+            _run_in_python_threads(kernel, begin, end, n_threads)
+
+
+def _run_in_python_threads(
+    kernel: Callable[[int, int, int], None], begin: int, end: int, n_threads: int
+) -> None:
     with ThreadPoolExecutor(n_threads) as pool:
-        parts = [pool.submit(kernel, a, b, 1) for a, b in itertools.pairwise(edges)]
+        ranges = _ranges(begin, end, n_threads * _RANGES_PER_THREAD)
+        parts = [pool.submit(kernel, a, b, 1) for a, b in ranges]
         for part in parts:
             part.result()
+
+
+def _ranges(begin: int, end: int, count: int) -> Iterator[tuple[int, int]]:
+    """Cut begin..end into about equal ranges, `count` of them if there are as many items."""
+    count = max(1, min(count, end - begin))
+    return itertools.pairwise(begin + (end - begin) * i // count for i in range(count + 1))

@@ -121,7 +121,6 @@ class _Grid:
         self.stride = -(-config.n_components // _skipgram.LANES) * _skipgram.LANES
         self.input = _aligned_table(n_nodes, self.stride)
         self.output = _aligned_table(n_nodes, self.stride)
-        self.output.fill(0.0)
         seed = self._stream("input")
         run_parallel(
             lambda a, b, n: _skipgram.fill_uniform(self.input, config.n_components, seed, a, b, n),
@@ -247,7 +246,7 @@ def _sigmoid_table() -> NDArray[np.float32]:
 
 
 def _aligned_table(n_rows: int, stride: int) -> NDArray[np.float32]:
-    """A float32 table whose rows begin on cache lines (64 bytes)."""
-    buffer = np.empty(n_rows * stride + 16, np.float32)
+    """A float32 table of zeros whose rows begin on cache lines (64 bytes)."""
+    buffer = np.zeros(n_rows * stride + 16, np.float32)
     skip = -(buffer.ctypes.data // 4) % 16
     return buffer[skip : skip + n_rows * stride].reshape(n_rows, stride)
