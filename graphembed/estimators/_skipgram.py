@@ -19,7 +19,7 @@ from graphembed.samplers.corpus import WalkCorpus
 from graphembed.samplers.walks import walks_per_block
 
 # A pool holds at most so many pairs (8 bytes each) in all ...
-_PAIRS_PER_POOL = 2**23
+_PAIRS_PER_POOL = 2**22
 # ... and on one diagonal so many table elements are touched at most, about half a second of one
 # core: between diagonals Python looks for Ctrl-C.
 _ELEMENTS_PER_DIAGONAL = 2**29
