@@ -1,5 +1,6 @@
 """Loaders: the real files where they are, small files of the same form everywhere."""
 
+import ast
 import logging
 import os
 import subprocess
@@ -405,6 +406,30 @@ def test_every_import_is_found_and_no_other(tmp_path: Path, text: str) -> None:
     statements = read_imports(path)
     assert statements is not None
     assert [statement.base for statement in statements] == ["a"]
+
+
+def test_parsing_a_part_gives_what_the_whole_gives() -> None:
+    modules = installed_modules(frozenset(), include_tests=True)
+    chosen = ("asyncio", "email", "importlib", "http", "xml", "concurrent", "unittest", "pydoc")
+    sources = [
+        module.source
+        for name, module in modules.items()
+        if module.source is not None and name.partition(".")[0] in chosen
+    ]
+    assert len(sources) > 100
+    for source in sources:
+        whole = []
+        for node in ast.walk(ast.parse(source.read_bytes())):
+            if isinstance(node, ast.Import):
+                whole += [("", alias.name) for alias in node.names]
+            elif isinstance(node, ast.ImportFrom):
+                base = "." * node.level + (node.module or "")
+                whole += [(base, alias.name) for alias in node.names]
+        found = []
+        for item in read_imports(source):
+            base = "." * item.level + item.base
+            found += [(base, name) for name in item.names] or [("", base)]
+        assert sorted(found) == sorted(whole), source
 
 
 def test_huge_and_unreadable_files_are_skipped(tmp_path: Path) -> None:

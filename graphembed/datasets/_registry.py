@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from pathlib import PurePosixPath
 from types import MappingProxyType
 
 
@@ -59,9 +58,5 @@ def parse_registry(text: str) -> Mapping[str, Entry]:
 
 def _stays_inside(path: str) -> bool:
     """True for a plain relative path: no root, drive, ``..``, backslash or empty part."""
-    parts = path.split("/")
-    return (
-        not PurePosixPath(path).is_absolute()
-        and not re.search(r"[\\:\0]", path)
-        and all(part not in ("", ".", "..") for part in parts)
-    )
+    parts = path.split("/")  # a leading slash makes an empty part
+    return not re.search(r"[\\:\0]", path) and all(part not in ("", ".", "..") for part in parts)
