@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import numpy as np
 import numpy.typing as npt
 from scipy import sparse
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped, unused-ignore]
 
 from graphembed._validation import check_params, draw_seed, import_optional, int_at_least, one_of
 
@@ -31,9 +32,10 @@ _PALETTE: Final = (
     "#AA4499",
     "#999933",
 )
-_OTHER: Final = "#BBBBBB"
-_UNLABELLED: Final = "#DDDDDD"
+_OTHER: Final = "#B0B0B0"
+_UNLABELLED: Final = "#E0E0E0"
 _MAX_NAME: Final = 26
+_MIN_POINTS_FOR_THREADS: Final = 1000
 _METHOD_NAMES: Final = {"tsne": "t-SNE", "pca": "PCA"}
 _CONSTRAINTS: Final = {"method": one_of(*_METHOD_NAMES), "max_points": int_at_least(1)}
 
@@ -110,12 +112,12 @@ def plot_embedding(
     group = classes.group[shown]
     points = _project(vectors[shown], method, seed=int(rng.integers(2**31)))
     if ax is None:
-        figure = figure_module.Figure(figsize=(9.0, 6.0), dpi=150, layout="constrained")
+        figure = figure_module.Figure(figsize=(8.4, 6.2), dpi=150, layout="constrained")
         figure.get_layout_engine().set(w_pad=0.15, h_pad=0.15)  # inches
         ax = figure.add_subplot()
     _scatter(ax, points, group, classes, order=rng.permutation(len(points)))
     if labels is not None:
-        _add_legend(ax, classes, np.bincount(group, minlength=len(classes.names)))
+        _add_legend(ax, classes)
     total = "" if len(points) == n_nodes else f" of {n_nodes:,}"
     ax.set_title(f"{_METHOD_NAMES[method]}, {len(points):,}{total} nodes", loc="left")
     return ax
@@ -219,7 +221,9 @@ def _project(
         init=start / spread * 1e-4 if spread > 0 else "random",
         random_state=seed,
     )
-    points: npt.NDArray[np.float64] = tsne.fit_transform(reduced).astype(np.float64)
+    # few points: threads would only wait for each other; the result does not depend on them
+    with threadpool_limits(limits=1 if n_points < _MIN_POINTS_FOR_THREADS else None):
+        points: npt.NDArray[np.float64] = tsne.fit_transform(reduced).astype(np.float64)
     return points
 
 
@@ -252,17 +256,16 @@ def _scatter(
         side.set_color("#CCCCCC")
 
 
-def _add_legend(ax: "Axes", classes: _Classes, counts: npt.NDArray[np.int64]) -> None:
-    """List the groups that are in the picture, with their numbers of points, beside the axes."""
+def _add_legend(ax: "Axes", classes: _Classes) -> None:
+    """List the groups with their numbers of nodes, drawn or not, beside the axes."""
     lines = import_optional("matplotlib.lines", extra="plot")
-    present = np.flatnonzero(counts)
     handles = [
-        lines.Line2D([], [], linestyle="", marker="o", markersize=8, color=classes.colors[g])
-        for g in present
+        lines.Line2D([], [], linestyle="", marker="o", markersize=8, color=color)
+        for color in classes.colors
     ]
     legend = ax.legend(
         handles,
-        [str(g) for g in present],
+        [str(g) for g in range(len(handles))],
         loc="upper left",
         bbox_to_anchor=(1.01, 1.0),
         borderaxespad=0.0,
@@ -270,9 +273,10 @@ def _add_legend(ax: "Axes", classes: _Classes, counts: npt.NDArray[np.int64]) ->
         handletextpad=0.3,
     )
     # set afterwards: to legend() itself a name with a leading "_" or a "$" means something
-    for text, g in zip(legend.get_texts(), present, strict=True):
+    counts = np.bincount(classes.group)
+    for text, name, count in zip(legend.get_texts(), classes.names, counts, strict=True):
         text.set_parse_math(False)
-        text.set_text(f"{classes.names[g]} ({counts[g]:,})")
+        text.set_text(f"{name} ({count:,})")
 
 
 def _shorten(name: str) -> str:

@@ -75,6 +75,13 @@ def test_large_embeddings_are_sampled_by_the_seed(vectors):
     assert drawn(4)[0] != first
 
 
+def test_the_legend_counts_all_nodes_of_a_sample(vectors):
+    labels = np.repeat([0, 1], [119, 1])
+    ax = plot_embedding(vectors, labels, max_points=10, method="pca", random_state=0)
+    assert n_points(ax) == 10
+    assert legend_lines(ax) == ["0 (119)", "1 (1)"]
+
+
 def test_tsne_is_reproducible(vectors):
     first, second = (
         colors_by_point(plot_embedding(vectors[:40], random_state=5)) for _ in range(2)
