@@ -1,5 +1,6 @@
 """The demo: a real graph is embedded, scored against two baselines, and drawn."""
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -156,8 +157,10 @@ def run_demo(
     seed = draw_seed(random_state)
     folder = Path(output_folder)
     folder.mkdir(parents=True, exist_ok=True)
+    report(f"Loading {dataset} ...")
+    begin = time.perf_counter()
     data = load_dataset(dataset)
-    _report_graph(data, report)
+    _report_graph(data, time.perf_counter() - begin, report)
     model = _train(data, _RECIPES[dataset], seed, n_jobs, verbose, report)
     scores = _score(model, data, seed, n_jobs, n_splits, report)
     neighbors = _find_neighbors(model, data, _RECIPES[dataset].known_nodes, report)
@@ -169,13 +172,16 @@ def _silent(line: str) -> None:
     """Take a line and show it to nobody."""
 
 
-def _report_graph(data: Dataset, report: Echo) -> None:
+def _report_graph(data: Dataset, seconds: float, report: Echo) -> None:
     graph = data.graph
     kinds = "directed" if graph.directed else "undirected"
     if graph.is_weighted:
         kinds += ", weighted"
-    report(f"{data.name}: {data.description}")
-    report(f"  {graph.n_nodes:,} nodes, {graph.n_edges:,} edges ({kinds}), {data.n_labels} labels")
+    report(f"  {data.description}")
+    report(
+        f"  {graph.n_nodes:,} nodes, {graph.n_edges:,} edges ({kinds}), {data.n_labels} labels; "
+        f"loaded in {seconds:.1f} s"
+    )
 
 
 def choose_params(n_nodes: int) -> dict[str, Any]:
@@ -253,6 +259,7 @@ def _draw(model: Node2Vec, data: Dataset, path: Path, seed: int, report: Echo) -
     except ImportError as error:
         report(f"The picture is left out: {error}")
         return None
+    report("Drawing the vectors ...")
     ax = plot_embedding(
         model.embedding_, data.labels, label_names=data.label_names, random_state=seed
     )
