@@ -121,7 +121,7 @@ $(VENV)/.core: $(VENV)/.python $(METADATA) $(KERNEL_SOURCES)
 
 $(VENV)/.test: $(VENV)/.python pyproject.toml | $(VENV)/.core
 	@echo "==> Installing the CPU build of torch"
-	@$(INSTALL) --retries 1 $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) torch
+	@$(INSTALL) --no-deps --retries 0 $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) torch
 	@echo "==> Installing what the tests need"
 	@$(INSTALL) --group test
 	@touch $@
