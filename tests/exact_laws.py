@@ -1,4 +1,4 @@
-"""Exact laws of random walks, computed slowly from a dense weight matrix, and the test of counts.
+"""Exact laws of walks and the pairs of skip-gram, computed slowly, and the test of counts.
 
 Written from Grover and Leskovec 2016, eq. 2, in plain Python; nothing here knows the kernels.
 A matrix is a list of rows, entry [v][x] the weight of the arc v -> x, 0 where there is none.
@@ -138,3 +138,51 @@ def table_walks(
         x = (cumulative <= point[:, None]).sum(axis=1)
         walks[alive[has_arcs], k] = x[has_arcs]
     return walks
+
+
+# ---------------------------------------------------------------------------------------------
+# The random numbers of _rng.h, and the pairs of skip-gram
+# ---------------------------------------------------------------------------------------------
+
+GOLDEN, MASK = 0x9E3779B97F4A7C15, 2**64 - 1
+
+
+def mix64(z: int) -> int:
+    """SplitMix64's finaliser."""
+    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9 & MASK
+    z = (z ^ (z >> 27)) * 0x94D049BB133111EB & MASK
+    return z ^ (z >> 31)
+
+
+def stream(seed: int, task: int) -> int:
+    """Key of one task under a seed."""
+    return mix64(seed + GOLDEN * mix64(task + GOLDEN & MASK) & MASK)
+
+
+def draw(key: int, counter: int) -> int:
+    """The counter-th 64 random bits of a key."""
+    return mix64(key + (counter + 1) * GOLDEN & MASK)
+
+
+def alias_draw(cells: NDArray[np.uint64], r: int) -> int:
+    """The outcome that 64 random bits choose from packed alias cells."""
+    own, low = divmod(r * len(cells), 2**64)
+    cell = int(cells[own])
+    return own if low >> 32 < cell & 0xFFFFFFFF else cell >> 32
+
+
+def enumerate_pairs(
+    walks: NDArray[np.int32], walk_ids: NDArray[np.int64], window: int, shrink: bool, seed: int
+) -> list[tuple[int, int]]:
+    """All (centre, context) pairs in the order of the walks."""
+    pairs = []
+    for walk, walk_id in zip(walks.tolist(), walk_ids.tolist(), strict=True):
+        nodes = [v for v in walk if v >= 0]
+        for j, centre in enumerate(nodes):
+            reach = window
+            if shrink:
+                reach = 1 + (draw(stream(seed, walk_id), j) * window >> 64)
+            for k in range(len(nodes)):
+                if k != j and abs(k - j) <= reach:
+                    pairs.append((centre, nodes[k]))
+    return pairs

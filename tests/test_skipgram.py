@@ -5,6 +5,7 @@ import math
 
 import numpy as np
 import pytest
+from exact_laws import alias_draw, draw, enumerate_pairs, stream
 from numpy.typing import NDArray
 from scipy import stats
 from sklearn.metrics import roc_auc_score
@@ -31,28 +32,6 @@ def eager_threads(monkeypatch):
 # ---------------------------------------------------------------------------------------------
 # References in plain Python
 # ---------------------------------------------------------------------------------------------
-
-GOLDEN, MASK = 0x9E3779B97F4A7C15, 2**64 - 1
-
-
-def mix64(z: int) -> int:
-    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9 & MASK
-    z = (z ^ (z >> 27)) * 0x94D049BB133111EB & MASK
-    return z ^ (z >> 31)
-
-
-def stream(seed: int, task: int) -> int:
-    return mix64(seed + GOLDEN * mix64(task + GOLDEN & MASK) & MASK)
-
-
-def draw(key: int, counter: int) -> int:
-    return mix64(key + (counter + 1) * GOLDEN & MASK)
-
-
-def alias_draw(cells: NDArray[np.uint64], r: int) -> int:
-    own, low = divmod(r * len(cells), 2**64)
-    cell = int(cells[own])
-    return own if low >> 32 < cell & 0xFFFFFFFF else cell >> 32
 
 
 def sigmoid(x: float) -> float:
@@ -370,20 +349,6 @@ def sorted_pairs(walks, walk_ids, part, n_parts, window, shrink, seed, n_chunks=
     kernels.fill_pairs(walks, walk_ids, part, cursors, centres, contexts, *what)
     assert np.array_equal(cursors.T, ends)
     return np.split(np.column_stack([centres, contexts]), ends[:-1, -1])
-
-
-def enumerate_pairs(walks, walk_ids, window, shrink, seed):
-    pairs = []
-    for walk, walk_id in zip(walks.tolist(), walk_ids.tolist(), strict=True):
-        nodes = [v for v in walk if v >= 0]
-        for j, centre in enumerate(nodes):
-            reach = window
-            if shrink:
-                reach = 1 + (draw(stream(seed, walk_id), j) * window >> 64)
-            for k in range(len(nodes)):
-                if k != j and abs(k - j) <= reach:
-                    pairs.append((centre, nodes[k]))
-    return pairs
 
 
 @pytest.mark.parametrize("shrink", [True, False])
