@@ -13,8 +13,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from graphembed import _atomic, _storage
+from graphembed._storage import atomic as _atomic
 from graphembed._storage import atomic_path, read_arrays, write_arrays
+from graphembed._storage import container as _storage
 from graphembed.exceptions import FileFormatError
 
 posix = pytest.mark.skipif(os.name != "posix", reason="needs a POSIX system")

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from graphembed import Graph, __version__, cli
+from graphembed.cli import _options
 from graphembed.demo import DATASETS
 from graphembed.estimators import DeepWalk, Node2Vec
 from graphembed.io import load_model
@@ -45,7 +46,7 @@ def run(*args):
 
 def spawn(*args, **kwargs):
     return subprocess.Popen(
-        [sys.executable, "-m", "graphembed.cli", *map(str, args)],
+        [sys.executable, "-m", "graphembed", *map(str, args)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         **kwargs,
@@ -84,7 +85,7 @@ def help_text(capsys, command):
 @pytest.mark.parametrize("command", ["embed", "evaluate", "info", "demo"])
 def test_help_shows_every_default(capsys, command):
     text = help_text(capsys, command)
-    parser = cli._build_parser()[1][command]
+    parser = _options.build_parser()[1][command]
     for action in parser._actions:
         if not action.option_strings or action.dest in ("help", "output"):
             continue
@@ -99,7 +100,7 @@ def test_help_shows_every_default(capsys, command):
 
 @pytest.mark.parametrize("estimator", [Node2Vec, DeepWalk])
 def test_defaults_are_those_of_the_estimators(estimator):
-    args = vars(cli._build_parser()[0].parse_args(["embed", "edges.csv", "-o", "out.csv"]))
+    args = vars(_options.build_parser()[0].parse_args(["embed", "edges.csv", "-o", "out.csv"]))
     shared = {
         name: parameter.default
         for name, parameter in inspect.signature(estimator.__init__).parameters.items()
@@ -110,7 +111,7 @@ def test_defaults_are_those_of_the_estimators(estimator):
 
 
 def test_dataset_names_are_those_of_the_demo():
-    assert cli._DATASETS == DATASETS
+    assert _options.DATASETS == DATASETS
 
 
 def test_help_imports_nothing_heavy():
@@ -268,7 +269,7 @@ def test_a_bad_output_is_found_before_any_work(
 
 def test_an_output_that_may_not_be_written(karate_files, tmp_path, capsys, monkeypatch):
     # root may write everywhere, so the answer of the system is replaced
-    monkeypatch.setattr("graphembed._files.os.access", lambda path, mode: False)
+    monkeypatch.setattr("graphembed.cli._files.os.access", lambda path, mode: False)
     out = tmp_path / "out.csv"
     assert run("embed", karate_files[0], "-o", out, *SMALL) == 1
     assert error_line(capsys) == f"{out}: the output cannot be written"

@@ -7,17 +7,20 @@ import pytest
 
 import graphembed._validation as validation
 from graphembed import Graph, Node2Vec
-from graphembed._files import (
-    EMBEDDING_SUFFIXES,
-    MODEL_SUFFIX,
+from graphembed.cli._files import (
     check_output,
-    read_embedding,
     read_graph,
     read_labels,
     write_fitted,
 )
 from graphembed.exceptions import FileFormatError, GraphFormatError
-from graphembed.io import save_model, write_embedding
+from graphembed.io import (
+    EMBEDDING_SUFFIXES,
+    MODEL_SUFFIX,
+    read_embedding,
+    save_model,
+    write_embedding,
+)
 
 TABULAR = [s for s in EMBEDDING_SUFFIXES if s not in (".txt", ".w2v", ".bin")]
 

@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from graphembed import _storage
-from graphembed._idcodec import dump_json
+from graphembed._storage import container as _storage
 from graphembed._storage import read_arrays, write_arrays
+from graphembed._storage.ids import dump_json
 from graphembed.exceptions import FileFormatError
 
 DTYPES = ["?", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8"]

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from graphembed import Graph
-from graphembed._summary import summarize
+from graphembed.cli._summary import summarize
 
 
 def test_a_small_graph_by_hand():

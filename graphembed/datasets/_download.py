@@ -21,7 +21,7 @@ from urllib.request import (
     Request,
 )
 
-from graphembed._atomic import atomic_path
+from graphembed._storage import atomic_path
 from graphembed._version import __version__
 from graphembed.datasets._registry import RemoteFile
 from graphembed.exceptions import DownloadError

@@ -163,10 +163,11 @@ class Node2Vec(_WalkEmbedding):
     -----
     Time O(epochs * n_walks * n_nodes * walk_length * window * negative * n_components). Memory:
     the graph, two float32 tables of shape (n_nodes, n_components), about 50 bytes per node, and
-    pools of 40 MB; the walks are trained on as they are made and never stored. A node without edges keeps its small
-    random start vector. Differences from the reference program: walks are exact for any p and q
-    without tables of size sum(degree ** 2); frequent nodes are not subsampled; the negatives of a
-    pair come from a random part of the nodes that is drawn anew for every pool of walks.
+    pools of 40 MB; the walks are trained on as they are made and never stored. A node without
+    edges keeps its small random start vector. Differences from the reference program: walks are
+    exact for any p and q without tables of size sum(degree ** 2); frequent nodes are not
+    subsampled; the negatives of a pair come from a random part of the nodes that is drawn anew for
+    every pool of walks.
 
     References
     ----------

@@ -25,12 +25,10 @@ from typing import Any, NoReturn, TypeGuard
 
 import numpy as np
 
-from graphembed._atomic import StrPath, atomic_path
-from graphembed._idcodec import decode_ids, dump_json, encode_ids, load_json
+from graphembed._storage.atomic import StrPath, atomic_path
+from graphembed._storage.ids import dump_json, load_json
 from graphembed._version import __version__
 from graphembed.exceptions import FileFormatError
-
-__all__ = ["StrPath", "atomic_path", "decode_ids", "encode_ids", "read_arrays", "write_arrays"]
 
 MAGIC = b"\x89GEMB\r\n\x1a"
 FORMAT_VERSION = 1
