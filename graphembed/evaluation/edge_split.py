@@ -198,7 +198,8 @@ def _removable_edges(edges: IntArray, space: _PairSpace, rng: np.random.Generato
     weights = sp.csr_array(
         (
             priority[representative] + 1.0,
-            (low[representative], high[representative]),
+            # int32, because csgraph of scipy 1.11 takes no other indices
+            (low[representative].astype(np.int32), high[representative].astype(np.int32)),
         ),
         shape=(space.n_nodes, space.n_nodes),
     )
