@@ -200,7 +200,7 @@ def test_commands_of_the_readme_run(tmp_path: Path) -> None:
     commands = [line.removeprefix("$ ") for line in lines if "friends.csv" in line]
     commands += [line.removeprefix("$ ") for line in lines if "evaluate karate" in line]
     assert len(commands) == 4
-    graphembed_command = f'graphembed() {{ "{sys.executable}" -m graphembed.cli "$@"; }}'
+    graphembed_command = f'graphembed() {{ "{sys.executable}" -m graphembed "$@"; }}'
     run("sh", "-e", "-c", "\n".join([graphembed_command, *commands]), cwd=tmp_path)
     assert (tmp_path / "vectors.csv").exists()
 
