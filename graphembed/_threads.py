@@ -10,10 +10,11 @@ from graphembed._kernels._build import HAS_OPENMP
 _RANGES_PER_THREAD = 4
 
 
-# Fewer elementary steps (a walk step, a pair) than this are not worth waking another thread.
+# Fewer elementary steps (a walk step, a pair; 10 to 200 ns) than this are not worth waking another
+# thread.
 _WORK_PER_THREAD = 2**15
 # More than this are done in several calls, between which Python looks for Ctrl-C.
-_WORK_PER_CALL = 2**26
+_WORK_PER_CALL = 2**21
 
 
 def run_parallel(

@@ -30,21 +30,26 @@ def _is_int(value: Any) -> bool:
 
 
 def _is_real(value: Any) -> bool:
-    return (
-        isinstance(value, numbers.Real)
-        and not isinstance(value, (bool, np.bool_))
-        and math.isfinite(value)
+    if not isinstance(value, numbers.Real) or isinstance(value, (bool, np.bool_)):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # an int beyond every float
+        return False
+
+
+def int_at_least(low: int, *, bits: int = 31) -> Constraint:
+    """Whole numbers from `low` up, below 2 ** `bits`."""
+    return Constraint(
+        lambda v: _is_int(v) and low <= v < 2**bits, f"an int >= {low} and < 2**{bits}"
     )
 
 
-def int_at_least(low: int) -> Constraint:
-    """Whole numbers from `low` up."""
-    return Constraint(lambda v: _is_int(v) and v >= low, f"an int >= {low}")
-
-
 def positive_float() -> Constraint:
-    """Finite numbers above zero."""
-    return Constraint(lambda v: _is_real(v) and v > 0, "a finite number > 0")
+    """Numbers above zero whose products and quotients stay finite."""
+    return Constraint(
+        lambda v: _is_real(v) and 1e-100 <= v <= 1e100, "a finite number > 0 (1e-100 to 1e100)"
+    )
 
 
 def float_in(

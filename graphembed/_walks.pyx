@@ -296,6 +296,7 @@ def build_second_order_alias(
     """
     cdef int64_t b, k
     cdef int64_t n_nodes = indptr.shape[0] - 1, n_blocks = scratch.shape[0]
+    cdef uint64_t *first_cell = &cells[0] if cells.shape[0] > 0 else NULL
     cdef Csr graph = _csr(indptr, indices)
     cdef Law law = _law(p, q)
     graph.directed = directed
@@ -306,7 +307,7 @@ def build_second_order_alias(
     ):
         for k in range((n_nodes - b + n_blocks - 1) // n_blocks):
             _second_order_rows(
-                &graph, &law, &offsets[0], b + k * n_blocks, &scratch[b, 0], &cells[0]
+                &graph, &law, &offsets[0], b + k * n_blocks, &scratch[b, 0], first_cell
             )
 
 

@@ -125,7 +125,7 @@ def check_ids(make: Any) -> None:
     neighbours = model.most_similar("ann", topn=2)
     assert len(neighbours) == 2
     assert all(node in ids and node != "ann" for node, _ in neighbours)
-    with pytest.raises(ValueError, match="topn must be an int >= 1, got 0"):
+    with pytest.raises(ValueError, match=r"topn must be an int >= 1 .* got 0"):
         model.most_similar("ann", topn=0)
     integers = make().fit(np.array([[10, 20], [20, 30], [30, 40], [40, 10]]))
     assert {type(node) for node, _ in integers.most_similar(10)} == {int}
@@ -185,7 +185,7 @@ def check_failed_fit_keeps_the_old(make: Any) -> None:
         model.fit([(0, 1, float("nan"))])
     assert model.embedding_ is old
     model.set_params(window=0)
-    with pytest.raises(ValueError, match="window must be an int >= 1, got 0"):
+    with pytest.raises(ValueError, match=r"window must be an int >= 1 .* got 0"):
         model.fit(RING)
     assert model.embedding_ is old
 

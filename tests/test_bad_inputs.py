@@ -346,7 +346,7 @@ BAD_PARAMETERS += [
     for value, wish in cases
 ]
 BAD_PARAMETERS += [
-    ("walks p=0", walks(p=0), ValueError, "sample_walks: p must be a finite number > 0, got 0"),
+    ("walks p=0", walks(p=0), ValueError, "sample_walks: p must be a finite number > 0 .* got 0"),
     ("walks n_jobs=0", walks(n_jobs=0), ValueError, "n_jobs must be .* got 0"),
     ("start -1", walks(start_nodes=[0, -1]), ValueError, r"in \[0, 3\), got -1 at position 1"),
     ("start 3", walks(start_nodes=[3]), ValueError, r"in \[0, 3\), got 3 at position 0"),

@@ -188,7 +188,7 @@ def test_degenerate_embeddings_are_drawn(embedding, method):
     ("kwargs", "message"),
     [
         ({"method": "umap"}, "method must be one of 'tsne', 'pca', got 'umap'"),
-        ({"max_points": 0}, "max_points must be an int >= 1, got 0"),
+        ({"max_points": 0}, "max_points must be an int >= 1 .* got 0"),
         ({"labels": [0, 1]}, "labels must have one row for each of the 5 rows.*got 2"),
         ({"labels": np.zeros((5, 1, 1))}, "labels must be 1-D or 2-D"),
         ({"labels": np.full(5, 0.5)}, "labels must be whole numbers or strings"),

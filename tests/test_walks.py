@@ -354,7 +354,8 @@ def table_cells(g: Graph) -> int:
 
 
 def table_bytes(g: Graph) -> int:
-    return 8 * table_cells(g) + 8 * (g.n_arcs + 1)
+    scratch = 64 * int(g.degrees.max(initial=1))  # work space while they are built
+    return 8 * (table_cells(g) + g.n_arcs + 1 + scratch)
 
 
 def test_alias_beyond_the_budget_names_the_figures():

@@ -14,8 +14,8 @@
 
 #define GE_LANES 16 /* rows of a table are padded to a multiple of this many floats */
 
-#define GE_SIGMOID_CELLS 1024 /* linear interpolation on [-8, 8]: error < 3e-6 inside, */
-#define GE_SIGMOID_BOUND 8.0f /* 3.4e-4 outside, where 0 and 1 are taken               */
+#define GE_SIGMOID_CELLS 1024 /* linear interpolation on [-8, 8]: error < 3.1e-6 inside, */
+#define GE_SIGMOID_BOUND 8.0f /* 3.4e-4 outside, where 0 and 1 are taken                 */
 
 /* A sanitizer's run time is not there yet when the loader resolves clones. */
 #if defined(__x86_64__) && defined(__gnu_linux__) && !defined(__SANITIZE_ADDRESS__) && \
@@ -78,6 +78,8 @@ GE_INLINE float ge_sigmoid(const float *table, float x)
         return x != x ? x : 0.0f;
     place = (x + GE_SIGMOID_BOUND) * (GE_SIGMOID_CELLS / (2.0f * GE_SIGMOID_BOUND));
     cell = (int)place;
+    if (cell == GE_SIGMOID_CELLS) /* the sum above may round up to the bound */
+        cell--;
     fraction = place - (float)cell;
     return table[cell] + fraction * (table[cell + 1] - table[cell]);
 }
@@ -88,6 +90,7 @@ GE_INLINE float ge_sigmoid(const float *table, float x)
  * the alias cells over `members` (label 0; a draw of the context itself is left out). With
  * g_k = (label_k - sigmoid(centre . target_k)) * rate, all taken before the update,
  *     target_k += g_k * centre,     centre += sum_k g_k * target_k.
+ * A node that is drawn twice is moved twice, one after the other.
  */
 GE_CLONES
 static void ge_train_pairs(

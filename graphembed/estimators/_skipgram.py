@@ -229,7 +229,7 @@ class _Grid:
             ),
             self.n_parts,
             self.n_threads,
-            work=int(starts[-1]),
+            work=int(starts[-1]) // self.n_parts,
         )  # fmt: skip
 
     def embedding(self) -> NDArray[np.float32]:

@@ -74,7 +74,7 @@ class WalkCorpus:
             _skipgram.shuffle(order, (self.seed + number + 1) % 2**64)
             for begin, end in itertools.pairwise(edges):
                 starts = order[begin:end]
-                walk_ids = starts + np.int64(number) * n_nodes
+                walk_ids = starts.astype(np.int64) + number * n_nodes
                 walks = buffer[: len(starts)]
                 self.walker.walk(
                     starts, walk_ids, walks, seed=walk_seed(self.seed), n_threads=self.n_threads

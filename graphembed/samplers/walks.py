@@ -29,6 +29,8 @@ DEFAULT_MEMORY_BUDGET = 128 * 2**20  # bytes of second-order alias tables that "
 # Nodes per block of walks: between blocks Python looks for Ctrl-C, and a block stays in cache.
 _NODES_PER_BLOCK = 2**20
 
+_SCRATCH_ROWS = 64  # rows of work space while the second-order tables are built
+
 _EMPTY_CELLS = np.empty(0, np.uint64)
 _EMPTY_WEIGHTS = np.empty(0, np.float32)
 _EMPTY_STRENGTHS = np.empty(0, np.float64)
@@ -37,7 +39,7 @@ LAW_CONSTRAINTS = {
     "p": positive_float(),
     "q": positive_float(),
     "strategy": one_of("auto", "rejection", "alias"),
-    "memory_budget": int_at_least(0),
+    "memory_budget": int_at_least(0, bits=63),
 }
 WALK_CONSTRAINTS = {
     "walk_length": int_at_least(1),
@@ -106,7 +108,10 @@ class Walker:
         self._strengths = _EMPTY_STRENGTHS
         self._offsets = np.empty(0, np.int64)
         self._second_cells = _EMPTY_CELLS
-        if self.strategy == "rejection" and graph.weights is not None:
+        self._trials = 1.0
+        if self.strategy == "rejection":
+            # Upper bound of the mean number of trials: envelope / lower bound of the factors.
+            self._trials = max(self.q, 1.0 / self.q)
             self._strengths = _strengths(graph)
         elif self.strategy == "alias":
             self._offsets, self._second_cells = self._second_order_cells(n_threads)
@@ -153,16 +158,15 @@ class Walker:
                     self.p, self.q, g.directed, seed, begin, end, n,
                 )  # fmt: skip
 
-        run_parallel(kernel, len(starts), n_threads, work=walks.size)
+        run_parallel(kernel, len(starts), n_threads, work=int(walks.size * self._trials))
 
     def _second_order_cells(self, n_threads: int) -> tuple[NDArray[np.int64], NDArray[np.uint64]]:
         g = self.graph
         offsets = np.zeros(g.n_arcs + 1, np.int64)
         np.cumsum(g.degrees[g.indices], out=offsets[1:])
         cells = np.empty(offsets[-1], np.uint64)
-        max_degree = int(g.degrees.max(initial=1))
-        n_blocks = min(g.n_nodes, 16 * n_threads)
-        scratch = np.empty((n_blocks, max_degree), np.float64)
+        n_blocks = min(g.n_nodes, _SCRATCH_ROWS)
+        scratch = np.empty((n_blocks, g.degrees.max(initial=1)), np.float64)
 
         def kernel(begin: int, end: int, n: int) -> None:
             _walks.build_second_order_alias(
@@ -170,7 +174,7 @@ class Walker:
                 g.directed, begin, end, n,
             )  # fmt: skip
 
-        run_parallel(kernel, n_blocks, n_threads, work=len(cells))
+        run_parallel(kernel, n_blocks, n_threads, work=8 * len(cells))  # a cell costs a search
         return offsets, cells
 
 
@@ -188,9 +192,11 @@ def _first_order_cells(graph: Graph, n_threads: int) -> NDArray[np.uint64]:
 
 
 def _strengths(graph: Graph) -> NDArray[np.float64]:
+    if graph.weights is None:
+        return _EMPTY_STRENGTHS
     sums = np.zeros(graph.n_nodes, np.float64)
     rows = np.flatnonzero(graph.degrees)
-    if graph.weights is not None and len(rows):
+    if len(rows):
         sums[rows] = np.add.reduceat(graph.weights, graph.indptr[rows], dtype=np.float64)
     return sums
 
@@ -202,8 +208,9 @@ def _choose_strategy(
         return "first-order"
     if strategy == "rejection":
         return strategy
-    n_cells = int(graph.degrees[graph.indices].sum(dtype=np.int64))
-    n_bytes = 8 * n_cells + 8 * (graph.n_arcs + 1)
+    n_cells = _count_second_order_cells(graph)
+    scratch = _SCRATCH_ROWS * int(graph.degrees.max(initial=1))
+    n_bytes = 8 * (n_cells + graph.n_arcs + 1 + scratch)
     fits = n_bytes <= memory_budget
     if strategy == "alias" and not fits:
         raise MemoryError(
@@ -216,6 +223,12 @@ def _choose_strategy(
         chosen, n_bytes, memory_budget, n_steps,
     )  # fmt: skip
     return chosen
+
+
+def _count_second_order_cells(graph: Graph) -> int:
+    degrees = graph.degrees
+    blocks = range(0, graph.n_arcs, _NODES_PER_BLOCK)  # of arcs: no temporary of their number
+    return sum(int(degrees[graph.indices[i : i + _NODES_PER_BLOCK]].sum()) for i in blocks)
 
 
 def sample_walks(
@@ -360,6 +373,8 @@ def _check_start_nodes(start_nodes: ArrayLike | None, n_nodes: int) -> NDArray[n
     if start_nodes is None:
         return np.arange(n_nodes, dtype=np.int32)
     starts = np.asarray(start_nodes)
+    if starts.shape == (0,):
+        return np.empty(0, np.int32)
     if starts.ndim != 1 or starts.dtype.kind not in "iu":
         raise ValueError(
             "start_nodes must be a 1-D array of node indices (ints), "
