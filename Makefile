@@ -28,7 +28,7 @@ KERNEL_SOURCES := $(shell find graphembed -name '*.pyx' -o -name '*.pxd' -o -nam
 METADATA := pyproject.toml setup.py constraints.txt
 # Tests another build than the one in the source tree; run in build/NAME/lib.
 TEST_HERE := ../../../$(PY) -m pytest -c ../../../pyproject.toml --rootdir ../../.. \
-    -p no:cacheprovider ../../../tests $(ARGS)
+    -p no:cacheprovider --timeout 1800 ../../../tests $(ARGS)
 
 .DELETE_ON_ERROR:
 .PHONY: help demo test bench lint docs build test-debug test-no-openmp clean distclean
