@@ -134,7 +134,10 @@ assert not heavy & set(sys.modules), heavy & set(sys.modules)
         ([], "required: COMMAND"),
         (["embde"], "invalid choice: 'embde'"),
         (["embed", "edges.csv"], "required: -o/--output"),
-        (["embed", "e.csv", "-o", "o.csv", "--p", "-1"], "argument --p: must be .* > 0 .*, got '-1'"),
+        (
+            ["embed", "e.csv", "-o", "o.csv", "--p", "-1"],
+            "argument --p: must be .* > 0 .*, got '-1'",
+        ),
         (["embed", "e.csv", "-o", "o.csv", "--p", "nan"], "argument --p: must be .* got 'nan'"),
         (["embed", "e.csv", "-o", "o.csv", "--q", "x"], "argument --q: must be .* got 'x'"),
         (["embed", "e.csv", "-o", "o.csv", "--window", "0"], "--window: must be an int >= 1"),
