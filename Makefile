@@ -57,8 +57,9 @@ lint: $(VENV)/.lint
 	@echo "==> mypy --strict";     $(PY) -m mypy --strict graphembed
 	@echo "==> cython-lint";       PATH="$$PWD/$(VENV)/bin:$$PATH" cython-lint graphembed
 	@echo "==> docstrings";        $(PY) scripts/check_docstrings.py
-	@echo "==> floors of imports"; $(VENV)/bin/lint-imports
-	@echo "==> spelling";          $(PY) -m codespell_lib graphembed tests scripts docs *.md *.py *.toml
+	@echo "==> floors of imports"; $(VENV)/bin/lint-imports --no-logo
+	@echo "==> spelling";          $(PY) -m codespell_lib graphembed tests scripts docs datasets \
+	    benchmarks *.md *.py *.toml
 
 docs: $(VENV)/.docs
 	@echo "==> Building the documentation"
