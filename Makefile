@@ -67,8 +67,9 @@ docs: $(VENV)/.docs
 	@$(PY) -m sphinx -q -W --keep-going -b html docs docs/_build/html $(ARGS)
 	@echo "docs/_build/html/index.html"
 
-build: $(VENV)/.test
+build: $(VENV)/.core
 	@echo "==> Building source distribution and wheel into dist/"
+	@$(INSTALL) build
 	@rm -rf dist
 	@$(PY) -m build --quiet --outdir dist .
 	@ls dist
