@@ -6,16 +6,21 @@
 (16,)
 """
 
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from graphembed._version import __version__
-from graphembed.estimators import DeepWalk, Node2Vec
 from graphembed.exceptions import (
     DatasetNotFoundError,
     DownloadError,
     FileFormatError,
     GraphFormatError,
 )
-from graphembed.graph import Graph
-from graphembed.samplers import sample_walks
+
+if TYPE_CHECKING:
+    from graphembed.estimators import DeepWalk, Node2Vec
+    from graphembed.graph import Graph
+    from graphembed.samplers import sample_walks
 
 __all__ = [
     "DatasetNotFoundError",
@@ -28,3 +33,26 @@ __all__ = [
     "__version__",
     "sample_walks",
 ]
+
+# Imported at the first use: scikit-learn alone takes a second, which `graphembed --help` can spare.
+_HOMES = {
+    "DeepWalk": "graphembed.estimators",
+    "Graph": "graphembed.graph",
+    "Node2Vec": "graphembed.estimators",
+    "sample_walks": "graphembed.samplers",
+}
+_SUBPACKAGES = ("datasets", "estimators", "evaluation", "io", "plotting", "samplers")
+
+
+def __getattr__(name: str) -> Any:
+    if name in _SUBPACKAGES:
+        return importlib.import_module(f"graphembed.{name}")
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__, *_SUBPACKAGES})

@@ -50,11 +50,30 @@ def test_import_loads_no_optional_package() -> None:
     code = f"""
 import sys, sklearn.base, sklearn.utils.validation
 before = set(sys.modules)  # scikit-learn imports pandas for its own purposes
-import graphembed
+from graphembed import *
 print([name for name in {OPTIONAL} if name in set(sys.modules) - before])
 print([name for name in ("torch", "gensim", "networkx", "matplotlib") if name in sys.modules])
 """
     assert run_python(code).split() == ["[]", "[]"]
+
+
+def test_names_are_imported_at_the_first_use() -> None:
+    code = """
+import sys, graphembed
+print("sklearn" in sys.modules, "numpy" in sys.modules)
+assert set(graphembed.__all__) <= set(dir(graphembed))
+for name in dir(graphembed):
+    getattr(graphembed, name)
+assert graphembed.Graph is sys.modules["graphembed.graph"].Graph
+try:
+    graphembed.nonsense
+except AttributeError as error:
+    print(error)
+"""
+    assert run_python(code).splitlines() == [
+        "False False",
+        "module 'graphembed' has no attribute 'nonsense'",
+    ]
 
 
 def test_core_works_without_optional_packages(tmp_path: Path) -> None:
