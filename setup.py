@@ -87,6 +87,7 @@ def extensions() -> list[Extension]:
 setup(
     ext_modules=cythonize(
         extensions(),
+        force=True,  # files of another build (debug, no OpenMP) must not be taken for this one's
         compiler_directives={
             "language_level": 3,
             "boundscheck": DEBUG,
@@ -97,5 +98,8 @@ setup(
             "freethreading_compatible": True,
         },
     ),
-    options={"bdist_wheel": {"py_limited_api": "cp311"}} if ABI3 else {},
+    options={
+        "build_ext": {"force": True},
+        **({"bdist_wheel": {"py_limited_api": "cp311"}} if ABI3 else {}),
+    },
 )
