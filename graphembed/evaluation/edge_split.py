@@ -20,22 +20,23 @@ PairArray = npt.NDArray[np.int32]
 class EdgeSplit:
     """A graph without some of its edges, and the node pairs to train and test a classifier on.
 
-    Pairs are node indices of shape (n, 2), the smaller one first in an undirected graph and
-    (source, target) in a directed one. No pair is a self-loop and none occurs twice. The arrays
-    are read-only.
+    Pairs are node indices of shape (n, 2), the smaller one first, whether the graph is directed
+    or not: where two nodes are joined by arcs both ways, they are one pair. No pair is a
+    self-loop and none occurs twice, in any of the four arrays. The arrays are read-only.
 
     Attributes
     ----------
     train_graph : Graph
         The graph to embed: all nodes, and the edges that were kept.
     train_pairs : ndarray of shape (n_train, 2), dtype=int32
-        Edges of `train_graph`.
+        Pairs joined by an edge of `train_graph`.
     train_negatives : ndarray of shape (n_train, 2), dtype=int32
-        Pairs without an edge in the original graph.
+        Pairs without an edge in the original graph, in neither direction.
     test_pairs : ndarray of shape (n_test, 2), dtype=int32
-        The removed edges.
+        The removed edges; `train_graph` joins these pairs in neither direction.
     test_negatives : ndarray of shape (n_test, 2), dtype=int32
-        Pairs without an edge in the original graph, disjoint from `train_negatives`.
+        Pairs without an edge in the original graph, in neither direction, disjoint from
+        `train_negatives`.
     """
 
     train_graph: Graph
@@ -56,11 +57,12 @@ def split_edges(graph: Any, *, test_fraction: float = 0.5, random_state: Any = N
     Parameters
     ----------
     graph : Graph, or anything Graph.from_any takes
-        The graph to split. Of an undirected edge both directions are removed together. In a
-        directed graph each arc is an edge of its own: the reverse arc may stay. Self-loops are
+        The graph to split. Both directions of an edge are removed together, those of a directed
+        graph, too: with the arc back at hand, the removed one would be no secret. Self-loops are
         kept and never become a pair.
     test_fraction : float, default=0.5
-        Fraction of the edges (self-loops not counted) to remove, in (0, 1).
+        Fraction of the edges to remove, in (0, 1); self-loops are not counted, and two opposite
+        arcs of a directed graph are counted once.
     random_state : None, int, numpy.random.Generator or numpy.random.RandomState, default=None
         Decides the removed edges and the negatives.
 
@@ -82,7 +84,7 @@ def split_edges(graph: Any, *, test_fraction: float = 0.5, random_state: Any = N
 
     Notes
     -----
-    Negatives are uniform over the pairs outside all edges of the original graph: ranks among the
+    Negatives are uniform over the pairs without an edge in either direction: ranks among the
     non-edges are drawn without replacement and located by binary search among the edges. Both
     classes of both parts have the same size. Time O(m log m), memory O(m) for `m` edges.
     """
@@ -92,7 +94,7 @@ def split_edges(graph: Any, *, test_fraction: float = 0.5, random_state: Any = N
     )
     rng = np.random.default_rng(draw_seed(random_state))
     whole = graph if isinstance(graph, Graph) else Graph.from_any(graph)
-    space = _PairSpace(whole.n_nodes, whole.directed)
+    space = _PairSpace(whole.n_nodes)
     arc_ranks, edges = _number_edges(whole, space)
     n_test = round(test_fraction * len(edges))
     if n_test == 0:
@@ -132,36 +134,26 @@ def split_edges(graph: Any, *, test_fraction: float = 0.5, random_state: Any = N
 
 
 class _PairSpace:
-    """All pairs of different nodes in lexicographic order, numbered from 0 without gaps.
+    """All pairs with source < target in lexicographic order, numbered from 0 without gaps."""
 
-    Undirected: the pairs with source < target. Directed: all ordered pairs.
-    """
-
-    def __init__(self, n_nodes: int, directed: bool) -> None:
-        self.directed = directed
+    def __init__(self, n_nodes: int) -> None:
         self.n_nodes = n_nodes
-        self._first_rank = _pairs_before(np.arange(n_nodes + 1), n_nodes, directed)
+        self._first_rank = _pairs_before(np.arange(n_nodes + 1), n_nodes)
         self.size = int(self._first_rank[-1])
 
     def rank(self, source: IntArray, target: IntArray) -> IntArray:
-        """Return the numbers of pairs; undirected pairs must come with source < target."""
-        if self.directed:
-            return self._first_rank[source] + target - (target > source)
+        """Return the numbers of pairs, which must come with source < target."""
         return self._first_rank[source] + target - source - 1
 
     def pair(self, rank: IntArray) -> tuple[IntArray, IntArray]:
         """Return the pairs with these numbers."""
         source = np.searchsorted(self._first_rank, rank, side="right") - 1
-        offset = rank - self._first_rank[source]
-        if self.directed:
-            return source, offset + (offset >= source)
-        return source, offset + source + 1
+        return source, rank - self._first_rank[source] + source + 1
 
 
-def _pairs_before(node: IntArray, n_nodes: int, directed: bool) -> IntArray:
+def _pairs_before(node: IntArray, n_nodes: int) -> IntArray:
     """Return how many pairs have a source below `node`."""
-    pairs = node * np.int64(n_nodes - 1)
-    return pairs if directed else pairs - node * (node - 1) // 2
+    return node * np.int64(n_nodes - 1) - node * (node - 1) // 2
 
 
 def _pairs(space: _PairSpace, ranks: IntArray) -> PairArray:
@@ -173,39 +165,36 @@ def _pairs(space: _PairSpace, ranks: IntArray) -> PairArray:
 def _number_edges(graph: Graph, space: _PairSpace) -> tuple[IntArray, IntArray]:
     """Return the pair number of every stored arc, and those of all edges once, ascending.
 
-    Both arcs of an undirected edge have the same number; a self-loop has -1 and is no edge here.
+    Opposite arcs have the same number; a self-loop has -1 and is no edge here.
     """
     source = np.repeat(np.arange(graph.n_nodes, dtype=np.int64), np.diff(graph.indptr))
     target = graph.indices.astype(np.int64)
-    forward = source != target if graph.directed else source < target
-    backward = ~forward & (source != target)
-    ranks = np.full(len(target), -1, dtype=np.int64)
-    ranks[forward] = space.rank(source[forward], target[forward])
-    ranks[backward] = space.rank(target[backward], source[backward])
-    return ranks, ranks[forward]  # rows and their targets ascend, so do the numbers
+    ranks = space.rank(np.minimum(source, target), np.maximum(source, target))
+    ranks[source == target] = -1
+    if graph.directed:
+        return ranks, _distinct(ranks[source != target])
+    return ranks, ranks[source < target]  # rows and their targets ascend, so do the numbers
+
+
+def _distinct(numbers: IntArray) -> IntArray:
+    """Return the different numbers, ascending; sorting beats the hash table of np.unique."""
+    ordered = np.sort(numbers)
+    return ordered[np.append(True, ordered[1:] != ordered[:-1])] if len(ordered) else ordered
 
 
 def _removable_edges(edges: IntArray, space: _PairSpace, rng: np.random.Generator) -> IntArray:
     """Return the edges outside a random spanning forest."""
     source, target = space.pair(edges)
-    low, high = np.minimum(source, target), np.maximum(source, target)
     priority = rng.permutation(len(edges))
-    # of two opposite arcs one, at random, stands for the pair: sparse arrays would add them up
-    by_priority = np.argsort(priority)
-    key = (low * space.n_nodes + high)[by_priority]
-    representative = by_priority[np.unique(key, return_index=True)[1]]
     # priorities from 1 up: csgraph reads an entry of 0 as no edge
     weights = sp.csr_array(
-        (
-            priority[representative] + 1.0,
-            # int32, because csgraph of scipy 1.11 takes no other indices
-            (low[representative].astype(np.int32), high[representative].astype(np.int32)),
-        ),
+        # int32, because csgraph of scipy 1.11 takes no other indices
+        (priority + 1.0, (source.astype(np.int32), target.astype(np.int32))),
         shape=(space.n_nodes, space.n_nodes),
     )
     forest = minimum_spanning_tree(weights, overwrite=True)
     in_forest = np.zeros(len(edges), dtype=bool)
-    in_forest[by_priority[forest.data.astype(np.int64) - 1]] = True
+    in_forest[np.argsort(priority)[forest.data.astype(np.int64) - 1]] = True
     return edges[~in_forest]
 
 
@@ -225,9 +214,7 @@ def _sample_without_replacement(population: int, size: int, rng: np.random.Gener
     drawn = np.empty(0, dtype=np.int64)
     while len(drawn) < size:
         more = rng.integers(population, size=size + size // 2 + 8, dtype=np.int64)
-        # sorting beats the hash table of np.unique ten times
-        drawn = np.sort(np.concatenate([drawn, more]))
-        drawn = drawn[np.append(True, drawn[1:] != drawn[:-1])]
+        drawn = _distinct(np.concatenate([drawn, more]))
     # `drawn` is a uniform set of its size, so a random part of it is one, too
     return rng.permutation(drawn)[:size]
 

@@ -147,8 +147,8 @@ def link_prediction(
 
     Notes
     -----
-    The four operators ignore the order of a pair: for a directed graph, an arc and a missing
-    reverse arc look the same to them. Time per operator
+    The four operators ignore the order of a pair, and so does the split: for a directed graph the
+    question is whether two nodes are joined at all, not in which direction. Time per operator
     O((iterations * n_train_pairs + n_test_pairs) * n_components); memory O(n_components) times
     `max_train_pairs` float64.
     """
