@@ -1,10 +1,24 @@
 """Run a kernel on several threads: with OpenMP inside the kernel, or with Python threads."""
 
 import itertools
+import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
-from graphembed._kernels._build import HAS_OPENMP
+from graphembed._kernels import _build
+
+# GNU OpenMP's threads do not survive a fork, and a child that asks for them hangs: there Python
+# threads do the work.
+_use_openmp = _build.HAS_OPENMP
+
+
+def _after_fork() -> None:
+    global _use_openmp
+    _use_openmp = False
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 # Ranges per thread: more than one, so that a thread with cheap rows takes over work.
 _RANGES_PER_THREAD = 4
@@ -38,7 +52,7 @@ def run_parallel(
     """
     n_threads = max(1, min(n_threads, n_items, work // _WORK_PER_THREAD))
     for begin, end in _ranges(0, n_items, work // _WORK_PER_CALL):
-        if HAS_OPENMP or n_threads == 1:
+        if _use_openmp or n_threads == 1:
             kernel(begin, end, n_threads)
         else:
             _run_in_python_threads(kernel, begin, end, n_threads)

@@ -48,7 +48,8 @@ def int_at_least(low: int, *, bits: int = 31) -> Constraint:
 def positive_float() -> Constraint:
     """Numbers above zero whose products and quotients stay finite."""
     return Constraint(
-        lambda v: _is_real(v) and 1e-100 <= v <= 1e100, "a finite number > 0 (1e-100 to 1e100)"
+        lambda v: _is_real(v) and 1e-100 <= float(v) <= 1e100,
+        "a finite number > 0 (1e-100 to 1e100)",
     )
 
 
@@ -63,8 +64,8 @@ def float_in(
     def holds(value: Any) -> bool:
         return (
             _is_real(value)
-            and (value >= low if left else value > low)
-            and (value <= high if right else value < high)
+            and (float(value) >= low if left else float(value) > low)
+            and (float(value) <= high if right else float(value) < high)
         )
 
     interval = f"{'[' if left else '('}{low:g}, {high:g}{']' if right else ')'}"
@@ -80,6 +81,14 @@ def one_of(*choices: str) -> Constraint:
 def boolean() -> Constraint:
     """True or False."""
     return Constraint(lambda v: isinstance(v, (bool, np.bool_)), "True or False")
+
+
+def verbosity() -> Constraint:
+    """How much is shown: 0 or False nothing, more a progress bar per phase."""
+    return Constraint(
+        lambda v: isinstance(v, (bool, np.bool_)) or (_is_int(v) and v >= 0),
+        "an int >= 0 or a bool",
+    )
 
 
 def optional(constraint: Constraint) -> Constraint:
@@ -211,7 +220,9 @@ def import_optional(name: str, *, extra: str) -> ModuleType:
     except ModuleNotFoundError as error:
         if error.name is not None and error.name != name.split(".")[0]:
             raise  # the package is there, but broken: its own message says more
+        package = name.split(".")[0]
+        alone = f" (or pip install {package})" if extra == "all" else ""
         raise ImportError(
-            f"this needs the package {name.split('.')[0]!r}, which is not installed: "
-            f"pip install 'graphembed[{extra}]'"
+            f"this needs the package {package!r}, which is not installed: "
+            f"pip install 'graphembed[{extra}]'{alone}"
         ) from error

@@ -40,6 +40,8 @@ def build_second_order_alias(
     p: float,
     q: float,
     directed: bool,
+    first_tail: int,
+    last_tail: int,
     begin: int,
     end: int,
     n_threads: int,

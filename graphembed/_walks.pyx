@@ -90,6 +90,11 @@ cdef inline int64_t _first_order_arc(const Csr *graph, int32_t v, uint64_t r) no
     return first + <int64_t>bounded(r, degree)
 
 
+cdef int64_t _chunk(int64_t n_rows, int n_threads) noexcept nogil:
+    """Walks that a thread takes at a time: 64, fewer where there are not many for each thread."""
+    return min(64, max(1, n_rows // (16 * n_threads)))
+
+
 cdef inline void _end_walk(int32_t *walk, int64_t step, int64_t length) noexcept nogil:
     while step < length:
         walk[step] = -1
@@ -131,7 +136,8 @@ def first_order_walks(
     if cells.shape[0] > 0:
         graph.cells = &cells[0]
     for i in prange(
-        begin, end, nogil=True, schedule="dynamic", chunksize=64, num_threads=n_threads
+        begin, end, nogil=True, schedule="dynamic", num_threads=n_threads,
+        chunksize=_chunk(end - begin, n_threads),
     ):
         _first_order_walk(
             &graph, &walks[i, 0], walks.shape[1], starts[i], stream(seed, walk_ids[i])
@@ -238,7 +244,8 @@ def rejection_walks(
         graph.cells = &cells[0]
         graph.strengths = &strengths[0]
     for i in prange(
-        begin, end, nogil=True, schedule="dynamic", chunksize=64, num_threads=n_threads
+        begin, end, nogil=True, schedule="dynamic", num_threads=n_threads,
+        chunksize=_chunk(end - begin, n_threads),
     ):
         _rejection_walk(
             &graph, &law, &walks[i, 0], walks.shape[1], starts[i], stream(seed, walk_ids[i])
@@ -286,16 +293,18 @@ def build_second_order_alias(
     double p,
     double q,
     bint directed,
+    int64_t first_tail,
+    int64_t last_tail,
     int64_t begin,
     int64_t end,
     int n_threads,
 ):
-    """Alias table of the next step for every arc.
+    """Alias table of the next step for every arc that leaves first_tail <= t < last_tail.
 
-    Block b of `scratch` serves the arcs that leave the nodes b, b + n_blocks, b + 2 n_blocks, ...
+    Row b of `scratch` serves the tails first_tail + b, first_tail + b + n_blocks, ...
     """
     cdef int64_t b, k
-    cdef int64_t n_nodes = indptr.shape[0] - 1, n_blocks = scratch.shape[0]
+    cdef int64_t n_tails = last_tail - first_tail, n_blocks = scratch.shape[0]
     cdef uint64_t *first_cell = &cells[0] if cells.shape[0] > 0 else NULL
     cdef Csr graph = _csr(indptr, indices)
     cdef Law law = _law(p, q)
@@ -305,9 +314,10 @@ def build_second_order_alias(
     for b in prange(
         begin, end, nogil=True, schedule="dynamic", chunksize=1, num_threads=n_threads
     ):
-        for k in range((n_nodes - b + n_blocks - 1) // n_blocks):
+        for k in range((n_tails - b + n_blocks - 1) // n_blocks):
             _second_order_rows(
-                &graph, &law, &offsets[0], b + k * n_blocks, &scratch[b, 0], first_cell
+                &graph, &law, &offsets[0], first_tail + b + k * n_blocks, &scratch[b, 0],
+                first_cell,
             )
 
 
@@ -356,7 +366,8 @@ def alias_walks(
     if cells.shape[0] > 0:
         graph.cells = &cells[0]
     for i in prange(
-        begin, end, nogil=True, schedule="dynamic", chunksize=64, num_threads=n_threads
+        begin, end, nogil=True, schedule="dynamic", num_threads=n_threads,
+        chunksize=_chunk(end - begin, n_threads),
     ):
         _alias_walk(
             &graph, &offsets[0], second, &walks[i, 0], walks.shape[1], starts[i],

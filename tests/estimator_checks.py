@@ -153,6 +153,12 @@ def check_transform(make: Any) -> None:
     np.testing.assert_array_equal(make().fit_transform(graph), model.embedding_)
     with pytest.raises(KeyError, match="777"):
         model.transform([5, 777])
+    edges = [("a", "b"), ("b", "c"), ("c", "a")]
+    pairs = make().fit(edges, nodes=["z"])
+    assert pairs.transform(edges).shape[0] == 4, "a list of edges is the graph that was fitted"
+    assert list(pairs) == pairs.node_ids_.tolist()
+    tuples = make().fit([((0, 1), (1, 2)), ((1, 2), (2, 0))])
+    np.testing.assert_array_equal(tuples.transform([(1, 2)])[0], tuples[1, 2])
 
 
 def check_set_output(make: Any) -> None:

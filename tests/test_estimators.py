@@ -1,8 +1,14 @@
 """DeepWalk and Node2Vec: the common contract, and what is their own."""
 
+import concurrent.futures
 import functools
 import inspect
 import logging
+import os
+import subprocess
+import sys
+import threading
+import time
 
 import numpy as np
 import pytest
@@ -148,6 +154,45 @@ def test_save_with_a_generator(tmp_path):
     assert DeepWalk.load(tmp_path / "model").random_state is None
 
 
+def test_data_frame_columns_are_passed_on():
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame({"from": ["a", "b"], "to": ["b", "c"], "w": [1.0, 5.0]})
+    names = {"source": "from", "target": "to", "weight": "w"}
+    model = DeepWalk(random_state=0, **SMALL).fit(frame, **names)
+    assert model.node_ids_.tolist() == ["a", "b", "c"]
+    np.testing.assert_array_equal(model.transform(frame), model.embedding_)
+    assert sample_walks(frame, nodes=["z"], random_state=0, **names).shape == (40, 80)
+
+
+def test_numpy_scalars_are_parameters():
+    plain = Node2Vec(random_state=0, p=0.5, **SMALL).fit(RING).embedding_
+    numpy = Node2Vec(random_state=np.int64(0), p=np.float32(0.5), verbose=False, **SMALL)
+    np.testing.assert_array_equal(plain, numpy.fit(RING).embedding_)
+
+
+FORKED = """
+import multiprocessing
+import numpy as np
+from graphembed import Graph, sample_walks
+
+edges = np.random.default_rng(0).integers(0, 20_000, (100_000, 2))
+graph = Graph.from_edges(edges)
+
+def walk(_):
+    return sample_walks(graph, n_walks=2, random_state=0, n_jobs=2).tobytes()
+
+mine = walk(0)
+with multiprocessing.get_context("fork").Pool(1) as pool:
+    assert pool.map_async(walk, [0]).get(timeout=60)[0] == mine
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_a_forked_child_walks_too():
+    """A child of fork must not ask for OpenMP threads, which are gone: it would hang."""
+    subprocess.run([sys.executable, "-c", FORKED], check=True, timeout=100)
+
+
 def test_verbose(capsys):
     DeepWalk(random_state=0, **SMALL).fit(RING)
     quiet = capsys.readouterr()
@@ -194,6 +239,28 @@ class TestGensim:
     def test_long_walks_are_refused(self):
         with pytest.raises(ValueError, match="walk_length must be <= 10000 with trainer='gensim'"):
             DeepWalk(trainer="gensim", walk_length=10_001).fit(RING)
+
+    def test_ctrl_c_leaves_no_threads_behind(self, monkeypatch):
+        def interrupted(future, timeout=None):
+            time.sleep(0.3)
+            raise KeyboardInterrupt
+
+        before = threading.active_count()
+        graph, model = random_graph(), DeepWalk(trainer="gensim", n_walks=1000, n_jobs=2)
+        with monkeypatch.context() as patch:
+            patch.setattr(concurrent.futures.Future, "result", interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                model.fit(graph)
+        deadline = time.monotonic() + 20
+        while threading.active_count() > before and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert threading.active_count() <= before
+        assert DeepWalk(trainer="gensim", random_state=0, **SMALL).fit(RING).n_nodes_in_ == 12
+
+    def test_progress(self, capsys):
+        model = DeepWalk(trainer="gensim", random_state=0, verbose=1, **SMALL).fit(RING)
+        assert "training by gensim" in capsys.readouterr().err
+        assert model.training_stats_["n_pairs"] is None
 
     def test_to_keyed_vectors(self, tmp_path):
         from gensim.models import KeyedVectors

@@ -2,9 +2,12 @@
 
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from tqdm import tqdm
 
 from graphembed._validation import import_optional
 from graphembed.estimators._skipgram import SkipGramConfig, TrainingStats, count_corpus
@@ -17,15 +20,20 @@ MAX_WALK_LENGTH = 10_000  # gensim cuts longer sentences off without a word
 class _Sentences:
     """One pass over the sentences is one epoch of the corpus."""
 
-    def __init__(self, corpus: WalkCorpus) -> None:
+    def __init__(self, corpus: WalkCorpus, bar: "tqdm[Any]") -> None:
         self.corpus = corpus
+        self.bar = bar
         self.epoch = 0
+        self.stopped = False
 
     def __iter__(self) -> Iterator[list[int]]:
         epoch, self.epoch = self.epoch, self.epoch + 1
         for _, walks in self.corpus.blocks(epoch, walks_per_block(self.corpus.walk_length)):
             for walk in walks:
+                if self.stopped:
+                    return
                 yield walk[walk >= 0].tolist()
+            self.bar.update(walks.size)
 
 
 def train_gensim(
@@ -33,7 +41,7 @@ def train_gensim(
 ) -> tuple[NDArray[np.float32], TrainingStats]:
     """Train gensim's skip-gram on all epochs of `corpus`; row i is the vector of node i.
 
-    gensim's result repeats only on one thread: its worker threads race.
+    gensim's result repeats only on one thread: its worker threads race. It does not count pairs.
     """
     word2vec = import_optional("gensim.models.word2vec", extra="gensim")
     stats = TrainingStats()
@@ -57,12 +65,26 @@ def train_gensim(
         seed=corpus.seed % 2**32,
     )
     model.build_vocab_from_freq(dict(enumerate(visits.tolist())), corpus_count=len(visits))
-    model.train(
-        corpus_iterable=_Sentences(corpus),
-        total_examples=corpus.n_walks * corpus.n_nodes,
-        epochs=config.epochs,
-    )
-    stats.n_pairs = 0  # gensim does not count them
+    total = config.epochs * corpus.n_walks * corpus.n_nodes * corpus.walk_length
+    with (
+        tqdm(
+            total=total, desc="training by gensim", unit="steps", unit_scale=True,
+            disable=not verbose,
+        ) as bar,
+        ThreadPoolExecutor(1) as pool,
+    ):  # fmt: skip
+        sentences = _Sentences(corpus, bar)
+        future = pool.submit(
+            model.train,
+            corpus_iterable=sentences,
+            total_examples=corpus.n_walks * corpus.n_nodes,
+            epochs=config.epochs,
+        )
+        try:
+            future.result()
+        except BaseException:  # Ctrl-C: gensim's threads would wait for more sentences for ever
+            sentences.stopped = True
+            raise
     stats.train_seconds = time.perf_counter() - begin
     rows = [model.wv.key_to_index[node] for node in range(corpus.n_nodes)]
     return np.ascontiguousarray(model.wv.vectors[rows], dtype=np.float32), stats

@@ -47,7 +47,7 @@ class TrainingStats:
     """What a run did and how long it took."""
 
     n_steps: int = 0
-    n_pairs: int = 0
+    n_pairs: int | None = None  # None: not counted
     walk_seconds: float = 0.0
     train_seconds: float = 0.0
 
@@ -75,6 +75,7 @@ def train_skipgram(
     stats = TrainingStats()
     visits = count_corpus(corpus, stats, verbose)
     begin = time.perf_counter()
+    n_pairs = 0
     model = _Grid(corpus, config, visits)
     total = config.epochs * corpus.n_walks * corpus.n_nodes
     done = 0
@@ -85,11 +86,12 @@ def train_skipgram(
         for epoch in range(config.epochs):
             for walk_ids, walks in corpus.blocks(epoch, model.walks_per_pool):
                 share = (done / total, (done + len(walks)) / total)
-                stats.n_pairs += model.train_pool(walk_ids, walks, share)
+                n_pairs += model.train_pool(walk_ids, walks, share)
                 done += len(walks)
                 bar.update(walks.size)
-                rate = stats.n_pairs / (time.perf_counter() - begin)
+                rate = n_pairs / (time.perf_counter() - begin)
                 bar.set_postfix_str(f"{rate / 1e6:.2f}M pairs/s", refresh=False)
+    stats.n_pairs = n_pairs
     stats.train_seconds = time.perf_counter() - begin
     return model.embedding(), stats
 

@@ -1,6 +1,7 @@
 """What every fitted node embedding offers: rows by id, neighbours, scikit-learn manners, files."""
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -26,7 +27,7 @@ from graphembed.graph import Graph, NodeIndex
 _CONTAINERS = ("default", "pandas", "polars")
 
 
-class NodeEmbedding(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no annotations
+class NodeEmbedding(ABC, BaseEstimator):  # type: ignore[misc]  # scikit-learn is not annotated
     """Base of the estimators that give every node a vector.
 
     A subclass stores its parameters in ``__init__``, lists them in `_constraints` and implements
@@ -34,6 +35,10 @@ class NodeEmbedding(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no
     """
 
     _constraints: ClassVar[dict[str, Constraint]] = {}
+
+    learning_rate: float
+    random_state: Any
+    n_jobs: int | None
 
     embedding_: NDArray[np.float32]
     node_ids_: NDArray[Any]
@@ -58,6 +63,8 @@ class NodeEmbedding(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no
         weight: Any = "weight",
         directed: bool | None = None,
         nodes: Any = None,
+        source: Any = None,
+        target: Any = None,
     ) -> Self:
         """Learn a vector for every node of a graph.
 
@@ -67,7 +74,7 @@ class NodeEmbedding(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no
             networkx, scipy sparse, igraph, edge list, data frame, edge_index, PyG Data, path.
         y : object, optional
             Not used; here for scikit-learn's pipelines.
-        weight, directed, nodes
+        weight, directed, nodes, source, target
             Passed on to `Graph.from_any`.
 
         Returns
@@ -83,17 +90,27 @@ class NodeEmbedding(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no
             If `G` cannot be read as a graph.
         """
         self._check()
-        graph = Graph.from_any(G, weight=weight, directed=directed, nodes=nodes)
-        n_threads = effective_n_threads(getattr(self, "n_jobs", None))
-        seed = draw_seed(getattr(self, "random_state", None))
+        door = {
+            "weight": weight,
+            "directed": directed,
+            "nodes": nodes if nodes is None or isinstance(nodes, np.ndarray) else list(nodes),
+            "source": source,
+            "target": target,
+        }
+        graph = Graph.from_any(G, **door)
+        n_threads = effective_n_threads(self.n_jobs)
+        seed = draw_seed(self.random_state)
         embedding, stats = self._train(graph, seed=seed, n_threads=n_threads)
-        _check_converged(embedding, getattr(self, "learning_rate", None))
-        self._set_fitted(graph.node_ids, embedding)
-        self.training_stats_ = stats
+        _check_converged(embedding, self.learning_rate)
+        self._set_fitted(graph.node_ids, embedding, stats)
+        self._door = door
         return self
 
-    def _set_fitted(self, node_ids: NDArray[Any], embedding: NDArray[np.float32]) -> None:
+    def _set_fitted(
+        self, node_ids: NDArray[Any], embedding: NDArray[np.float32], stats: dict[str, Any]
+    ) -> None:
         self.embedding_ = embedding
+        self.training_stats_ = stats
         self.node_ids_ = node_ids
         self.n_nodes_in_ = len(node_ids)
         self.__dict__.pop("_node_index", None)
@@ -123,9 +140,9 @@ class NodeEmbedding(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no
         Parameters
         ----------
         X : None, sequence of ids, or graph, optional
-            None: all nodes. A list, set or 1-D array: these ids, in this order. Anything else is
-            read as a graph by `Graph.from_any`, as `Pipeline.predict` hands one over: its nodes,
-            in its order.
+            None: all nodes. A list or 1-D array: these ids, in this order. Anything else, also a
+            list of edges, is read as a graph, with the arguments that `fit` had, as
+            `Pipeline.predict` hands one over: its nodes, in its order.
 
         Returns
         -------
@@ -140,9 +157,20 @@ class NodeEmbedding(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no
         check_is_fitted(self)
         if X is None:
             return self._as_container(self.embedding_, self.node_ids_)
-        ids = X if _is_id_sequence(X) else Graph.from_any(X).node_ids
-        rows = self._index.positions(ids)
+        if self._is_id_sequence(X):
+            rows = self._index.positions(X)
+        else:
+            graph = Graph.from_any(X, **getattr(self, "_door", {}))
+            rows = self._index.positions(graph.node_ids)
         return self._as_container(self.embedding_[rows], self.node_ids_[rows])
+
+    def _is_id_sequence(self, X: Any) -> bool:
+        if isinstance(X, np.ndarray) or hasattr(X, "iloc"):
+            return bool(X.ndim == 1)
+        if not isinstance(X, list):
+            return False
+        # A pair may be an edge or an id that is a tuple.
+        return not (X and isinstance(X[0], (tuple, list)) and X[0] not in self._index)
 
     @property
     def _index(self) -> NodeIndex:
@@ -160,6 +188,10 @@ class NodeEmbedding(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no
 
     def __bool__(self) -> bool:
         return True  # an estimator that is not fitted has no length
+
+    def __iter__(self) -> Iterator[Any]:
+        check_is_fitted(self)
+        return iter(self.node_ids_.tolist())
 
     def __contains__(self, node: object) -> bool:
         check_is_fitted(self)
@@ -353,7 +385,7 @@ class NodeEmbedding(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no
             problem = "its embedding does not fit its node ids"
         else:
             model = cls(**file.params)
-            model._set_fitted(file.node_ids, embedding)
+            model._set_fitted(file.node_ids, embedding, {})
             return model
         raise FileFormatError(f"{str(path)!r} cannot be loaded: {problem}")
 
@@ -361,12 +393,6 @@ class NodeEmbedding(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no
 def _plain(node: Any) -> Any:
     """Return a Python int for a numpy integer: an id as the user wrote it."""
     return node.item() if isinstance(node, np.generic) else node
-
-
-def _is_id_sequence(X: Any) -> bool:
-    if isinstance(X, np.ndarray) or hasattr(X, "iloc"):
-        return bool(X.ndim == 1)
-    return isinstance(X, (list, set, frozenset))
 
 
 def _check_converged(embedding: NDArray[np.float32], learning_rate: Any) -> None:

@@ -49,12 +49,9 @@ class _WalkEmbedding(NodeEmbedding):
     negative: int
     ns_exponent: float
     epochs: int
-    learning_rate: float
     min_learning_rate: float
     shrink_windows: bool
     trainer: str
-    random_state: Any
-    n_jobs: int | None
     verbose: int
 
     def _law(self) -> dict[str, Any]:
@@ -151,8 +148,9 @@ class Node2Vec(_WalkEmbedding):
     n_nodes_in_ : int
         Number of nodes.
     training_stats_ : dict
-        "strategy" of the walks, "n_steps" walked per epoch, "n_pairs" trained, "walk_seconds" of
-        the counting pass, "train_seconds" of walking and training.
+        "strategy" of the walks, "n_steps" walked per epoch, "n_pairs" trained (None with
+        gensim), "walk_seconds" of the counting pass, "train_seconds" of walking and training;
+        empty after `load`.
 
     See Also
     --------

@@ -1,5 +1,6 @@
 """Random walks on a graph: first order, and second order by node2vec's law."""
 
+import itertools
 import logging
 from typing import Any
 
@@ -19,6 +20,7 @@ from graphembed._validation import (
     one_of,
     positive_float,
     random_state_like,
+    verbosity,
 )
 from graphembed.graph import Graph
 
@@ -29,6 +31,7 @@ DEFAULT_MEMORY_BUDGET = 128 * 2**20  # bytes of second-order alias tables that "
 # Nodes per block of walks: between blocks Python looks for Ctrl-C, and a block stays in cache.
 _NODES_PER_BLOCK = 2**20
 
+_CELLS_PER_BLOCK = 2**21
 _SCRATCH_ROWS = 64  # rows of work space while the second-order tables are built
 
 _EMPTY_CELLS = np.empty(0, np.uint64)
@@ -46,7 +49,7 @@ WALK_CONSTRAINTS = {
     "n_walks": int_at_least(1),
     "random_state": random_state_like(),
     "n_jobs": n_jobs_like(),
-    "verbose": int_at_least(0),
+    "verbose": verbosity(),
 }
 
 
@@ -110,8 +113,10 @@ class Walker:
         self._second_cells = _EMPTY_CELLS
         self._trials = 1.0
         if self.strategy == "rejection":
-            # Upper bound of the mean number of trials: envelope / lower bound of the factors.
-            self._trials = max(self.q, 1.0 / self.q)
+            # Upper bound of the mean number of trials: envelope / lower bound of the factors; the
+            # kernel gives up after as many trials as there are arcs.
+            most = max(16, int(graph.degrees.max(initial=1)))
+            self._trials = min(most, max(self.q, 1.0 / self.q))
             self._strengths = _strengths(graph)
         elif self.strategy == "alias":
             self._offsets, self._second_cells = self._second_order_cells(n_threads)
@@ -168,13 +173,18 @@ class Walker:
         n_blocks = min(g.n_nodes, _SCRATCH_ROWS)
         scratch = np.empty((n_blocks, g.degrees.max(initial=1)), np.float64)
 
-        def kernel(begin: int, end: int, n: int) -> None:
-            _walks.build_second_order_alias(
-                g.indptr, g.indices, self._weights, offsets, scratch, cells, self.p, self.q,
-                g.directed, begin, end, n,
-            )  # fmt: skip
+        # So many cells at a time, that Ctrl-C is heard between them.
+        marks = np.arange(0, len(cells), _CELLS_PER_BLOCK)
+        edges = np.searchsorted(offsets[g.indptr], marks).tolist()
+        for first, last in itertools.pairwise([*dict.fromkeys(edges), g.n_nodes]):
 
-        run_parallel(kernel, n_blocks, n_threads, work=8 * len(cells))  # a cell costs a search
+            def kernel(begin: int, end: int, n: int, first: int = first, last: int = last) -> None:
+                _walks.build_second_order_alias(
+                    g.indptr, g.indices, self._weights, offsets, scratch, cells, self.p, self.q,
+                    g.directed, first, last, begin, end, n,
+                )  # fmt: skip
+
+            run_parallel(kernel, min(n_blocks, last - first), n_threads, work=_CELLS_PER_BLOCK)
         return offsets, cells
 
 
@@ -245,6 +255,9 @@ def sample_walks(
     n_jobs: int | None = None,
     weight: Any = "weight",
     directed: bool | None = None,
+    nodes: Any = None,
+    source: Any = None,
+    target: Any = None,
     verbose: int = 0,
 ) -> NDArray[np.int32]:
     """Sample random walks from every node.
@@ -277,7 +290,7 @@ def sample_walks(
         Seed. The same seed gives the same walks for any `n_jobs`.
     n_jobs : int, optional
         Number of threads; None means 1, -1 all cores.
-    weight, directed
+    weight, directed, nodes, source, target
         Passed on to `Graph.from_any`.
     verbose : int, default=0
         1 shows a progress bar.
@@ -316,7 +329,9 @@ def sample_walks(
     (6, 4)
     """
     check_params(locals(), {**LAW_CONSTRAINTS, **WALK_CONSTRAINTS}, owner="sample_walks")
-    graph = Graph.from_any(G, weight=weight, directed=directed)
+    graph = Graph.from_any(
+        G, weight=weight, directed=directed, nodes=nodes, source=source, target=target
+    )
     starts = _check_start_nodes(start_nodes, graph.n_nodes)
     n_threads = effective_n_threads(n_jobs)
     n_rows = n_walks * len(starts)
