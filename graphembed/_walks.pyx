@@ -387,3 +387,16 @@ def count_visits(
                 if walks[i, k] < 0:
                     break
                 counts[walks[i, k]] += 1
+
+
+def shuffle(
+    int32_t[::1] values,   # IN OUT  (n,)
+    uint64_t seed,
+):
+    """Put the values into a random order (Fisher and Yates)."""
+    cdef int64_t i, j
+    cdef uint64_t key = stream(seed, 0)
+    with nogil:
+        for i in range(values.shape[0] - 1, 0, -1):
+            j = bounded(draw(key, i), i + 1)
+            values[i], values[j] = values[j], values[i]

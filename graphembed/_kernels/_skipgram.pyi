@@ -13,7 +13,6 @@ def fill_uniform(
     end: int,
     n_threads: int,
 ) -> None: ...
-def shuffle(values: NDArray[np.int32], seed: int) -> None: ...
 def draw_parts(
     order: NDArray[np.int32],
     part: NDArray[np.int32],

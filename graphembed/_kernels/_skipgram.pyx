@@ -50,19 +50,6 @@ def fill_uniform(
             table[i, j] = <float32_t>((unit(draw(key, j)) - 0.5) / n_components)
 
 
-def shuffle(
-    int32_t[::1] values,   # IN OUT  (n,)
-    uint64_t seed,
-):
-    """Put the values into a random order (Fisher and Yates)."""
-    cdef int64_t i, j
-    cdef uint64_t key = stream(seed, 0)
-    with nogil:
-        for i in range(values.shape[0] - 1, 0, -1):
-            j = bounded(draw(key, i), i + 1)
-            values[i], values[j] = values[j], values[i]
-
-
 def draw_parts(
     const int32_t[::1] order,   # IN   (n_nodes,), nodes by falling frequency
     int32_t[::1] part,          # OUT  (n_nodes,)

@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from graphembed import _walks
-from graphembed._kernels import _skipgram
 from graphembed.samplers.walks import Walker, walk_seed
 
 
@@ -71,7 +70,7 @@ class WalkCorpus:
         buffer = np.empty((-(-n_nodes // n_blocks), self.walk_length), np.int32)
         for number in range(epoch * self.n_walks, (epoch + 1) * self.n_walks):
             order[:] = np.arange(n_nodes, dtype=np.int32)
-            _skipgram.shuffle(order, (self.seed + number + 1) % 2**64)
+            _walks.shuffle(order, (self.seed + number + 1) % 2**64)
             for begin, end in itertools.pairwise(edges):
                 starts = order[begin:end]
                 walk_ids = starts.astype(np.int64) + number * n_nodes
