@@ -69,8 +69,9 @@ class Graph(Doors):
         ----------
         G : Graph, networkx or igraph graph, scipy sparse matrix, array, iterable, frame or path
             A `Graph` is returned as it is. Arrays: square means adjacency matrix, (m, 2) and
-            (m, 3) mean edges, (2, 2) and (3, 3) are refused as ambiguous. Also a data frame, a
-            torch edge_index of shape (2, m), a PyG ``Data``, an iterable of tuples.
+            (m, 3) mean edges, (2, 2) and (3, 3) are refused as ambiguous, also as lists of
+            numbers. Also a data frame, a torch edge_index of shape (2, m), a PyG ``Data``, an
+            iterable of tuples; no set, which has no order.
         weight : str or None, default="weight"
             Edge attribute or column that holds the weights. None ignores the weights.
         directed : bool or None, default=None

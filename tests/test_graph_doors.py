@@ -229,3 +229,18 @@ def check_invariants(graph: Graph) -> None:
         assert not (graph.weights == 1).all()
     for array in (graph.indptr, graph.indices, graph.weights, graph.node_ids):
         assert array is None or (not array.flags.writeable and array.flags.c_contiguous)
+
+
+@pytest.mark.filterwarnings("ignore:the matrix subclass:PendingDeprecationWarning")
+def test_np_matrix_is_read_like_the_array() -> None:
+    array = np.array([[0, 1, 0, 2], [1, 0, 3, 0], [0, 3, 0, 0], [2, 0, 0, 1.0]])
+    expected = Graph.from_any(array)
+    assert Graph.from_any(np.asmatrix(array)) == expected
+    assert Graph.from_dense(np.asmatrix(array)) == expected
+    edges = np.array([[0, 1, 2.0], [1, 2, 3.0], [4, 2, 1.0], [4, 4, 1.0]])
+    assert Graph.from_any(np.asmatrix(edges)) == Graph.from_any(edges)
+
+
+def test_lists_of_names_are_edges_even_if_square() -> None:
+    assert Graph.from_any([["a", "b"], ["b", "c"]]).n_edges == 2
+    assert Graph.from_any([[0, 1], [1, 2], [2, 0], [2, 3]]).n_edges == 4

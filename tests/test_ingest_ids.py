@@ -27,7 +27,7 @@ def ids_of(graph: Graph) -> tuple[str, list[Any]]:
         ([("b", "a"), ("c", "b")], "object", ["b", "a", "c"]),
         ([(1, "1"), ("1", 0)], "object", [1, "1", 0]),
         ([((1, 2), (0, 0)), ((0, 0), Fraction(1, 2))], "object", [(1, 2), (0, 0), Fraction(1, 2)]),
-        ([[7, 5], [5, 6]], "int64", [5, 6, 7]),
+        ([[7, 5], [5, 6], [6, 7], [5, 5]], "int64", [5, 6, 7]),
     ],
 )
 def test_ids_of_tuples(edges: list[Any], dtype: str, ids: list[Any]) -> None:

@@ -1,5 +1,6 @@
 """Recognise what `Graph.from_any` was given, without importing the package it comes from."""
 
+import numbers
 import os
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal
@@ -48,6 +49,8 @@ def kind_of(obj: Any) -> Kind:
         raise GraphFormatError(
             "a mapping is not a graph: hand over its edges as tuples, or networkx.Graph(mapping)"
         )
+    if isinstance(obj, list) and _is_small_matrix(obj):
+        raise _ambiguous("a list of lists", (len(obj), len(obj)))
     if isinstance(obj, Iterable) and not isinstance(obj, bytes | bytearray):
         return "edges"
     raise GraphFormatError(f"G must be {WANTED}; got {type(obj).__name__}")
@@ -72,10 +75,7 @@ def _kind_of_array(array: np.ndarray[Any, Any]) -> Kind:
     shape = array.shape
     is_square = len(shape) == 2 and shape[0] == shape[1]
     if is_square and shape[1] in (2, 3):
-        raise GraphFormatError(
-            f"an array of shape {shape} may be a matrix or {shape[0]} edges: "
-            "say which with Graph.from_dense or Graph.from_edges"
-        )
+        raise _ambiguous("an array", shape)
     if is_square:
         return "dense"
     if len(shape) == 2 and shape[1] in (2, 3):
@@ -84,4 +84,21 @@ def _kind_of_array(array: np.ndarray[Any, Any]) -> Kind:
     raise GraphFormatError(
         "an array must be square or have shape (m, 2) or (m, 3) to be read as a graph, "
         f"got shape {shape}{hint}"
+    )
+
+
+def _is_small_matrix(rows: list[Any]) -> bool:
+    """Tell whether lists of numbers may be the rows of a matrix as well as edges."""
+    return len(rows) in (2, 3) and all(
+        isinstance(row, list)
+        and len(row) == len(rows)
+        and all(isinstance(value, numbers.Real) for value in row)
+        for row in rows
+    )
+
+
+def _ambiguous(what: str, shape: tuple[int, ...]) -> GraphFormatError:
+    return GraphFormatError(
+        f"{what} of shape {shape} may be a matrix or {shape[0]} edges: "
+        "say which with Graph.from_dense or Graph.from_edges"
     )

@@ -53,16 +53,26 @@ def _plain(value: Any) -> Any:
 def plain_array(values: Any) -> Array:
     """Make an array of a torch tensor (on any device), an array or nested lists.
 
-    Arrays are handed through; masked ones are refused, for their mask would be forgotten.
+    Arrays are handed through, np.matrix as the array it is below, for its rows are matrices
+    again; masked ones are refused, for their mask would be forgotten.
     """
     if hasattr(values, "detach"):
         values = values.detach().cpu().numpy()
     if isinstance(values, np.ma.MaskedArray):
         raise GraphFormatError("masked arrays are not supported: fill the masked entries first")
     if isinstance(values, np.ndarray):
-        return values
+        return np.asarray(values) if isinstance(values, np.matrix) else values
     array = np.asarray(values)
     return array if array.size else array.astype(np.int64)  # numpy takes [] for floats
+
+
+def refuse_set(values: Any, name: str) -> None:
+    """Refuse what would be read in another order in every process."""
+    if isinstance(values, set | frozenset):
+        raise GraphFormatError(
+            f"{name} must have an order, got a {type(values).__name__}: a set has no order, so the "
+            "rows would change from process to process: hand over sorted(...)"
+        )
 
 
 def check_n_nodes(n_nodes: int) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from graphembed._ingest.edge_list import Array, EdgeList, plain_array, weights_from_list
+from graphembed._ingest.edge_list import Array, EdgeList, plain_array, refuse_set, weights_from_list
 from graphembed._ingest.ids import ids_from, index_edges
 from graphembed.exceptions import GraphFormatError
 
@@ -14,8 +14,11 @@ def read_edges(
     edges: Any, *, directed: bool, nodes: Iterable[Any] | None, weighted: bool
 ) -> EdgeList:
     """Read rows (source, target) or (source, target, weight)."""
+    refuse_set(edges, "edges")
+    if isinstance(edges, np.ndarray):
+        edges = plain_array(edges)
     if isinstance(edges, np.ndarray) and edges.dtype.kind != "O":
-        source, target, weights = _columns_of_array(plain_array(edges), weighted)
+        source, target, weights = _columns_of_array(edges, weighted)
     else:
         source, target, weights = _columns_of_rows(edges, weighted)
     node_ids, source, target = index_edges(source, target, nodes)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from graphembed._ingest.edge_list import Array, check_n_nodes
+from graphembed._ingest.edge_list import Array, check_n_nodes, refuse_set
 from graphembed.exceptions import GraphFormatError
 
 _INT64 = np.iinfo(np.int64)
@@ -36,6 +36,7 @@ def ids_from(values: Any, where: str) -> Array:
     ndarray
         int64 if every id is a whole number, else object.
     """
+    refuse_set(values, where.removesuffix("[{}]"))
     if isinstance(values, np.ndarray):
         if values.ndim != 1:
             raise GraphFormatError(
