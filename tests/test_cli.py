@@ -154,7 +154,7 @@ assert not heavy & set(sys.modules), heavy & set(sys.modules)
         (["evaluate", "karate", "--directed"], "--directed has no effect here: a dataset"),
         (["evaluate", "karate", "--target", "x"], "--target has no effect here"),
         (["evaluate", "karate", "--test-fraction", ".1"], "--test-fraction has no effect"),
-        (["evaluate", "v.csv", "l.csv", "--walk-length", "9"], "--walk-length has no effect"),
+        (["evaluate", "v.csv", "l.csv", "--walk-length", "9"], "no effect .* vectors of TARGET"),
         (["evaluate", "karate", "--task", "link-prediction", "--n-splits", "3"], "--n-splits has"),
         (["evaluate", "karate", "l.csv", "--task", "link-prediction"], "LABELS is not used"),
         (["demo", "--dataset", "cora"], "--dataset: invalid choice: 'cora'"),
@@ -277,6 +277,57 @@ def test_an_output_that_may_not_be_written(karate_files, tmp_path, capsys, monke
     assert run("embed", karate_files[0], "-o", out, *SMALL) == 1
     assert error_line(capsys) == f"{out}: the output cannot be written"
     assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("edges", "output", "message"),
+    [
+        ([("ann lee", "bob"), ("bob", "cem")], "out.w2v", "'ann lee' .* holds whitespace"),
+        ([("ann lee", "bob"), ("bob", "cem")], "out.TXT", "'ann lee' .* holds whitespace"),
+        ([("ann lee", "bob"), ("bob", "cem")], "out.bin", "'ann lee' .* holds whitespace"),
+        ([(1, "bob"), ("bob", 2)], "out.npz", "all str or all 64-bit int.*'bob' at position 1"),
+        ([(1, "bob"), ("bob", 2)], "out.parquet", "all str or all 64-bit int"),
+        ([(1, "1"), ("1", 2)], "out.csv", "both read '1'"),
+    ],
+)
+def test_ids_that_the_output_cannot_hold_are_found_before_training(
+    tmp_path, capsys, monkeypatch, edges, output, message
+):
+    def train(*args, **kwargs):
+        pytest.fail("training was begun")
+
+    if output.endswith(".parquet"):
+        pytest.importorskip("pyarrow")
+    monkeypatch.setattr(Node2Vec, "fit", train)
+    Graph.from_any(edges).save(tmp_path / "graph")
+    out = tmp_path / output
+    assert run("embed", tmp_path / "graph", "-o", out, *SMALL) == 1
+    assert re.search(message, error_line(capsys))
+    assert not out.exists()
+
+
+def test_embed_reads_ids_with_blanks_for_formats_that_hold_them(tmp_path, capsys):
+    edges = tmp_path / "edges.csv"
+    edges.write_text("ann lee,bob\nbob,cem\n")
+    assert run("embed", edges, "-o", tmp_path / "out.csv", *SMALL) == 0
+    assert re.search(
+        r"3 vectors of 8 components \([\d,]+ pairs trained in", capsys.readouterr().out
+    )
+
+
+def test_a_trainer_that_counts_no_pairs_is_not_quoted_with_a_number(
+    karate_files, tmp_path, capsys, monkeypatch
+):
+    fit = Node2Vec.fit
+
+    def fit_without_count(self, graph):
+        fit(self, graph)
+        self.training_stats_["n_pairs"] = None
+        return self
+
+    monkeypatch.setattr(Node2Vec, "fit", fit_without_count)
+    assert run("embed", karate_files[0], "-o", tmp_path / "out.csv", *SMALL) == 0
+    assert re.search(r"components \(trained in \d+\.\d s\)\n", capsys.readouterr().out)
 
 
 @pytest.mark.parametrize(

@@ -111,16 +111,21 @@ def _one_line(error: BaseException) -> str:
 
 def _embed(args: argparse.Namespace, parser: Parser) -> None:
     from graphembed.cli import _files
+    from graphembed.io import check_node_ids
 
     _check_method(args, parser)
     _files.check_output(args.output, source=args.edges)
-    model = _make_estimator(args).fit(_read_graph(args, args.edges))
+    graph = _read_graph(args, args.edges)
+    check_node_ids(args.output, graph.node_ids)
+    model = _make_estimator(args).fit(graph)
     _files.write_fitted(args.output, model)
     stats = model.training_stats_
     n_nodes, n_components = model.embedding_.shape
+    # another trainer does not tell how many pairs it made
+    pairs = "" if stats["n_pairs"] is None else f"{stats['n_pairs']:,} pairs "
     print(
         f"{args.output}: {n_nodes:,} vectors of {n_components} components "
-        f"({stats['n_pairs']:,} pairs trained in {stats['train_seconds']:.1f} s)"
+        f"({pairs}trained in {stats['train_seconds']:.1f} s)"
     )
 
 
@@ -138,7 +143,7 @@ def _evaluate_file(args: argparse.Namespace, parser: Parser) -> None:
     from graphembed.cli import _files
     from graphembed.io import read_embedding
 
-    reason = "the vectors of EMBEDDING are trained already"
+    reason = "the vectors of TARGET are trained already"
     _refuse(args, parser, [add_graph_options, add_training_options], reason)
     _refuse_option(args, parser, "test_fraction", "it belongs to --task link-prediction")
     node_ids, embedding = read_embedding(Path(args.target))

@@ -50,7 +50,7 @@ def write_word2vec(
     """
     with atomic_path(path) as temporary:
         table = check_embedding(node_ids, embedding)
-        words = _check_words(as_texts(node_ids))
+        words = as_words(node_ids)
         rows = rows_per_block(table)
         line = "%s " + " ".join([DIGITS[4]] * table.shape[1]) + "\n"
         with temporary.open("wb") as file:
@@ -119,7 +119,9 @@ def check_encodable(texts: Sequence[str]) -> None:
                 ) from error
 
 
-def _check_words(texts: list[str]) -> list[str]:
+def as_words(node_ids: NodeIds) -> list[str]:
+    """Spell every id as a word of the word2vec format; raise where it has whitespace."""
+    texts = as_texts(node_ids)
     for position, text in enumerate(texts):
         if text.split() != [text]:
             raise ValueError(

@@ -7,13 +7,15 @@ from pathlib import Path
 
 import numpy as np
 
-from graphembed._storage import StrPath, atomic_path
+from graphembed._storage import StrPath, atomic_path, encode_ids
 from graphembed._validation import import_optional
+from graphembed.io._read import MODEL_SUFFIX
 from graphembed.io._word2vec import (
     DIGITS,
     NodeIds,
     as_texts,
     as_values,
+    as_words,
     check_embedding,
     check_encodable,
     rows_per_block,
@@ -65,6 +67,34 @@ def write_embedding(
     _WRITERS[suffix](path, node_ids, embedding, names)
 
 
+def check_node_ids(path: StrPath, node_ids: NodeIds) -> None:
+    """Raise, before there are vectors, if the format of `path` cannot hold the node ids.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The file to be written: with a suffix of `write_embedding`, or ``.gemb`` for a model.
+    node_ids : ndarray or sequence of length n_nodes
+        The ids.
+
+    Raises
+    ------
+    TypeError
+        If a model file cannot hold the type of an id.
+    ValueError
+        If the suffix is unknown, or the format cannot hold the ids; the message says which can.
+
+    Notes
+    -----
+    These are the checks of the writers themselves, O(total length of the ids).
+    """
+    suffix = Path(path).suffix.lower()
+    if suffix not in _SPELLINGS:
+        known = ", ".join(_SPELLINGS)
+        raise ValueError(f"path must end in one of {known}, got {os.fspath(path)!r}")
+    _SPELLINGS[suffix](node_ids)
+
+
 def _check_names(names: Sequence[str] | None, n_components: int) -> list[str]:
     if names is None:
         return [f"x{i}" for i in range(n_components)]
@@ -108,14 +138,7 @@ def _write_npz(
 ) -> None:
     with atomic_path(path) as temporary:
         table = check_embedding(node_ids, embedding)
-        ids = _one_type(node_ids, ".npz")
-        if isinstance(ids, list):
-            for position, text in enumerate(ids):
-                if text.endswith("\0"):
-                    raise ValueError(
-                        f"node id {text!r} at position {position} ends in a zero character, which "
-                        "a numpy str array drops: rename it, or write .parquet"
-                    )
+        ids = _npz_ids(node_ids)
         with temporary.open("wb") as file:
             np.savez(file, node_ids=np.asarray(ids), embedding=table)
 
@@ -128,9 +151,7 @@ def _write_parquet(
     with atomic_path(path) as temporary:
         table = check_embedding(node_ids, embedding)
         header = ["id", *_check_names(names, table.shape[1])]
-        ids = _one_type(node_ids, ".parquet")
-        if isinstance(ids, list):
-            check_encodable(ids)
+        ids = _parquet_ids(node_ids)
         id_type = pyarrow.string() if isinstance(ids, list) else pyarrow.int64()
         value_type = pyarrow.from_numpy_dtype(table.dtype)
         fields = [pyarrow.field(name, value_type) for name in header[1:]]
@@ -144,6 +165,25 @@ def _write_parquet(
                     *map(pyarrow.array, columns),
                 ]
                 writer.write_table(pyarrow.Table.from_arrays(arrays, schema=schema))
+
+
+def _npz_ids(node_ids: NodeIds) -> np.ndarray | list[str]:
+    ids = _one_type(node_ids, ".npz")
+    if isinstance(ids, list):
+        for position, text in enumerate(ids):
+            if text.endswith("\0"):
+                raise ValueError(
+                    f"node id {text!r} at position {position} ends in a zero character, which "
+                    "a numpy str array drops: rename it, or write .parquet"
+                )
+    return ids
+
+
+def _parquet_ids(node_ids: NodeIds) -> np.ndarray | list[str]:
+    ids = _one_type(node_ids, ".parquet")
+    if isinstance(ids, list):
+        check_encodable(ids)
+    return ids
 
 
 def _one_type(node_ids: NodeIds, suffix: str) -> np.ndarray | list[str]:
@@ -185,3 +225,15 @@ _WRITERS: dict[str, _Writer] = {
     ".bin": _write_word2vec_binary,
 }
 EMBEDDING_SUFFIXES = tuple(_WRITERS)
+
+# how the writer of each suffix spells ids, which raises where it cannot
+_SPELLINGS: dict[str, Callable[[NodeIds], object]] = {
+    ".csv": as_texts,
+    ".tsv": as_texts,
+    ".npz": _npz_ids,
+    ".parquet": _parquet_ids,
+    ".txt": as_words,
+    ".w2v": as_words,
+    ".bin": as_words,
+    MODEL_SUFFIX: encode_ids,
+}
