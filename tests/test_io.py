@@ -2,6 +2,7 @@
 
 import csv
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ from graphembed._storage import write_arrays
 from graphembed.exceptions import FileFormatError
 from graphembed.io import (
     ModelFile,
+    check_node_ids,
     load_model,
     read_word2vec,
     save_model,
@@ -463,3 +465,28 @@ def test_a_pickle_is_not_loaded(tmp_path):
 def test_public_names():
     assert sorted(io.__all__) == io.__all__
     assert all(hasattr(io, name) for name in io.__all__)
+
+
+@pytest.mark.parametrize("suffix", [*SUFFIXES, ".gemb"])
+@pytest.mark.parametrize(
+    "ids", [[1, 2], ["a", "b"], ["a b", "c"], [1, "a"], [1, "1"], ["a\0", "b"], ["\ud800", "b"]]
+)
+def test_ids_are_refused_before_as_they_are_while_writing(tmp_path, suffix, ids):
+    if suffix == ".parquet":
+        pytest.importorskip("pyarrow")
+    path, rows = tmp_path / f"x{suffix}", table(2, 3)
+    try:
+        if suffix == ".gemb":
+            save_model(path, estimator="E", params={}, node_ids=ids, arrays={"embedding": rows})
+        else:
+            write_embedding(path, ids, rows)
+    except ValueError as error:
+        with pytest.raises(ValueError, match=re.escape(str(error))):
+            check_node_ids(path, ids)
+    else:
+        check_node_ids(path, ids)
+
+
+def test_check_node_ids_needs_a_known_suffix():
+    with pytest.raises(ValueError, match=r"must end in one of \.csv, .*, \.gemb, got 'x\.foo'"):
+        check_node_ids("x.foo", [1])
