@@ -154,7 +154,7 @@ def check_transform(make: Any) -> None:
     with pytest.raises(KeyError, match="777"):
         model.transform([5, 777])
     edges = [("a", "b"), ("b", "c"), ("c", "a")]
-    pairs = make().fit(edges, nodes=["z"])
+    pairs = make().fit(edges, nodes=iter(["z"]))
     assert pairs.transform(edges).shape[0] == 4, "a list of edges is the graph that was fitted"
     assert list(pairs) == pairs.node_ids_.tolist()
     tuples = make().fit([((0, 1), (1, 2)), ((1, 2), (2, 0))])

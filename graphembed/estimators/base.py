@@ -93,7 +93,7 @@ class NodeEmbedding(ABC, BaseEstimator):  # type: ignore[misc]  # scikit-learn i
         door = {
             "weight": weight,
             "directed": directed,
-            "nodes": nodes if nodes is None or isinstance(nodes, np.ndarray) else list(nodes),
+            "nodes": list(nodes) if isinstance(nodes, Iterator) else nodes,  # `transform` reads it too
             "source": source,
             "target": target,
         }
