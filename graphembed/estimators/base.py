@@ -93,7 +93,7 @@ class NodeEmbedding(ABC, BaseEstimator):  # type: ignore[misc]  # scikit-learn i
         door = {
             "weight": weight,
             "directed": directed,
-            "nodes": list(nodes) if isinstance(nodes, Iterator) else nodes,  # `transform` reads it too
+            "nodes": list(nodes) if isinstance(nodes, Iterator) else nodes,  # read again later
             "source": source,
             "target": target,
         }
