@@ -233,3 +233,10 @@ def test_saved_graphs_take_no_options(tmp_path, option):
     Graph.from_edges([("a", "b")]).save(path)
     with pytest.raises(ValueError, match=r"saved graph.*are for edge lists only"):
         read_graph(path, **option)
+
+
+def test_a_csv_field_beyond_every_limit(tmp_path):
+    path = tmp_path / "vectors.csv"
+    path.write_text("id,x0\n" + "a" * 200_000 + ",1.0\n")
+    with pytest.raises(FileFormatError, match=r"vectors\.csv: field larger than field limit"):
+        read_embedding(path)

@@ -50,6 +50,8 @@ def read_embedding(path: StrPath) -> tuple[list[str], npt.NDArray[np.floating[An
         node_ids, embedding = _READERS[suffix](path)
     except UnicodeDecodeError as error:
         raise FileFormatError(f"{path}: not UTF-8 text: {error}") from error
+    except csv.Error as error:
+        raise FileFormatError(f"{path}: {error}") from error
     return [str(node_id) for node_id in node_ids], embedding
 
 
