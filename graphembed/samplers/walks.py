@@ -31,7 +31,8 @@ DEFAULT_MEMORY_BUDGET = 128 * 2**20  # bytes of second-order alias tables that "
 # Nodes per block of walks: between blocks Python looks for Ctrl-C, and a block stays in cache.
 _NODES_PER_BLOCK = 2**20
 
-_CELLS_PER_BLOCK = 2**21
+_ARCS_PER_BLOCK = 2**20  # gathered at a time, so that no array of n_arcs is made
+_CELLS_PER_BLOCK = 2**21  # of second-order alias cells, between which Ctrl-C is heard
 _SCRATCH_ROWS = 64  # rows of work space while the second-order tables are built
 
 _EMPTY_CELLS = np.empty(0, np.uint64)
@@ -173,7 +174,6 @@ class Walker:
         n_blocks = min(g.n_nodes, _SCRATCH_ROWS)
         scratch = np.empty((n_blocks, g.degrees.max(initial=1)), np.float64)
 
-        # So many cells at a time, that Ctrl-C is heard between them.
         marks = np.arange(0, len(cells), _CELLS_PER_BLOCK)
         edges = np.searchsorted(offsets[g.indptr], marks).tolist()
         for first, last in itertools.pairwise([*dict.fromkeys(edges), g.n_nodes]):
@@ -237,8 +237,8 @@ def _choose_strategy(
 
 def _count_second_order_cells(graph: Graph) -> int:
     degrees = graph.degrees
-    blocks = range(0, graph.n_arcs, _NODES_PER_BLOCK)  # of arcs: no temporary of their number
-    return sum(int(degrees[graph.indices[i : i + _NODES_PER_BLOCK]].sum()) for i in blocks)
+    blocks = range(0, graph.n_arcs, _ARCS_PER_BLOCK)
+    return sum(int(degrees[graph.indices[i : i + _ARCS_PER_BLOCK]].sum()) for i in blocks)
 
 
 def sample_walks(
