@@ -45,6 +45,11 @@ def int_at_least(low: int, *, bits: int = 31) -> Constraint:
     )
 
 
+def int_in(low: int, high: int) -> Constraint:
+    """Whole numbers from `low` to `high`, both included."""
+    return Constraint(lambda v: _is_int(v) and low <= v <= high, f"an int from {low} to {high}")
+
+
 def positive_float() -> Constraint:
     """Numbers above zero whose products and quotients stay finite."""
     return Constraint(

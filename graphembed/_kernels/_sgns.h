@@ -1,9 +1,10 @@
 /* One bucket of skip-gram with negative sampling (Mikolov et al. 2013, eq. 4).
  *
- * Arithmetic is laid out so that every processor gives the same bits: sums run over 32 fixed
- * lanes that are folded in a fixed order, and nothing is contracted to fused multiply-adds
- * (-ffp-contract=off). The function is compiled for several instruction sets and the best one is
- * chosen when the module is loaded; they differ in speed only.
+ * Pairs are trained in blocks that share their negatives, so that the dot products and the updates
+ * are small matrix products (Ji et al. 2016, "Parallelizing word2vec in shared and distributed
+ * memory", share them in a window). Arithmetic is laid out so that every processor gives the same
+ * bits (see _sgns_block.h), and nothing is contracted to fused multiply-adds (-ffp-contract=off).
+ * It is compiled for several instruction sets; they differ in speed only.
  */
 #ifndef GRAPHEMBED_SGNS_H
 #define GRAPHEMBED_SGNS_H
@@ -12,127 +13,229 @@
 #include <string.h>
 #include "_rng.h"
 
-#define GE_LANES 16 /* rows of a table are padded to a multiple of this many floats */
-
-#define GE_SIGMOID_CELLS 1024 /* linear interpolation on [-8, 8]: error < 3.1e-6 inside, */
-#define GE_SIGMOID_BOUND 8.0f /* 3.4e-4 outside, where 0 and 1 are taken                 */
-
-/* A sanitizer's run time is not there yet when the loader resolves clones. */
-#if defined(__x86_64__) && defined(__gnu_linux__) && !defined(__SANITIZE_ADDRESS__) && \
-    !defined(__SANITIZE_THREAD__)
-#define GE_CLONES __attribute__((target_clones("avx2", "default")))
-#else
-#define GE_CLONES
-#endif
+#define GE_LANES 16    /* rows of a table are padded to a multiple of this many floats */
+#define GE_TILE 5      /* negatives whose sums are in registers at a time */
+#define GE_MAX_BLOCK 64 /* pairs that share their negatives at most */
+#define GE_MAX_REPEATS 4 /* how often a centre or a context may be in a block */
 
 #if defined(__GNUC__)
 #define GE_INLINE static inline __attribute__((always_inline))
+#define GE_RESTRICT __restrict__
 #define GE_PREFETCH(address) __builtin_prefetch(address, 1)
-typedef float ge_vector __attribute__((vector_size(32), aligned(4), may_alias));
+#define GE_ADD(sum, a) ((sum) += (a))
 #define GE_MULTIPLY_ADD(sum, a, b) ((sum) += (a) * (b))
 #define GE_SCALED_ADD(sum, factor, a) ((sum) += (factor) * (a))
 #else /* the same arithmetic, lane by lane */
 #define GE_INLINE static inline
+#define GE_RESTRICT
 #define GE_PREFETCH(address) ((void)0)
-typedef struct { float v[8]; } ge_vector;
-#define GE_MULTIPLY_ADD(sum, a, b) \
-    for (int l_ = 0; l_ < 8; l_++) (sum).v[l_] += (a).v[l_] * (b).v[l_]
-#define GE_SCALED_ADD(sum, factor, a) \
-    for (int l_ = 0; l_ < 8; l_++) (sum).v[l_] += (factor) * (a).v[l_]
+#define GE_LANE_LOOP for (int l_ = 0; l_ < (int)(sizeof(GE_NAME(vector)) / 4); l_++)
+#define GE_ADD(sum, a) GE_LANE_LOOP (sum).v[l_] += (a).v[l_]
+#define GE_MULTIPLY_ADD(sum, a, b) GE_LANE_LOOP (sum).v[l_] += (a).v[l_] * (b).v[l_]
+#define GE_SCALED_ADD(sum, factor, a) GE_LANE_LOOP (sum).v[l_] += (factor) * (a).v[l_]
 #endif
-#define GE_WIDTH 8 /* floats of a ge_vector */
 
-GE_INLINE float ge_dot(const float *left, const float *right, int64_t stride)
+/* Fold 16 lanes to 4: lane l and l + 8, then l and l + 4. */
+GE_INLINE void ge_fold_to_4(float *four, const float *lanes)
 {
-    const ge_vector *a = (const ge_vector *)left, *b = (const ge_vector *)right;
-    ge_vector s0 = {0}, s1 = {0}, s2 = {0}, s3 = {0};
-    float lanes[4 * GE_WIDTH];
-    int64_t j = 0, n = stride / GE_WIDTH;
-    for (; j + 4 <= n; j += 4) {
-        GE_MULTIPLY_ADD(s0, a[j], b[j]);
-        GE_MULTIPLY_ADD(s1, a[j + 1], b[j + 1]);
-        GE_MULTIPLY_ADD(s2, a[j + 2], b[j + 2]);
-        GE_MULTIPLY_ADD(s3, a[j + 3], b[j + 3]);
-    }
-    if (j < n) { /* rows are padded to GE_LANES = 2 vectors */
-        GE_MULTIPLY_ADD(s0, a[j], b[j]);
-        GE_MULTIPLY_ADD(s1, a[j + 1], b[j + 1]);
-    }
-    memcpy(lanes, &s0, sizeof s0);
-    memcpy(lanes + GE_WIDTH, &s1, sizeof s1);
-    memcpy(lanes + 2 * GE_WIDTH, &s2, sizeof s2);
-    memcpy(lanes + 3 * GE_WIDTH, &s3, sizeof s3);
-    for (int width = 2 * GE_WIDTH; width > 0; width /= 2)
-        for (int l = 0; l < width; l++)
-            lanes[l] += lanes[l + width];
-    return lanes[0];
+    for (int l = 0; l < 4; l++)
+        four[l] = (lanes[l] + lanes[l + 8]) + (lanes[l + 4] + lanes[l + 12]);
 }
 
-GE_INLINE float ge_sigmoid(const float *table, float x)
-{
-    float place, fraction;
-    int cell;
-    if (x >= GE_SIGMOID_BOUND)
-        return 1.0f;
-    if (!(x > -GE_SIGMOID_BOUND)) /* also a NaN, which must not become an index */
-        return x != x ? x : 0.0f;
-    place = (x + GE_SIGMOID_BOUND) * (GE_SIGMOID_CELLS / (2.0f * GE_SIGMOID_BOUND));
-    cell = (int)place;
-    if (cell == GE_SIGMOID_CELLS) /* the sum above may round up to the bound */
-        cell--;
-    fraction = place - (float)cell;
-    return table[cell] + fraction * (table[cell + 1] - table[cell]);
-}
-
-/* Train the pairs of one bucket in order.
+/* 1 / (1 + exp(-x)), error < 1.2e-7 for every x; NaN stays NaN.
  *
- * For a pair (centre, context): the targets are the context (label 1) and `negative` draws from
- * the alias cells over `members` (label 0; a draw of the context itself is left out). With
- * g_k = (label_k - sigmoid(centre . target_k)) * rate, all taken before the update,
- *     target_k += g_k * centre,     centre += sum_k g_k * target_k.
- * A node that is drawn twice is moved twice, one after the other.
+ * exp(-x) = 2^(n + f) with n whole and |f| <= 1/2; the polynomial is 2^f to 9.2e-8 (relative),
+ * fitted by iteratively reweighted least squares.
  */
-GE_CLONES
+GE_INLINE float ge_sigmoid(float x)
+{
+    float y = x < -30.0f ? -30.0f : x;
+    float shifted, fraction, power;
+    uint32_t bits;
+    y = y > 30.0f ? 30.0f : y;
+    y *= -1.44269504f;           /* -log2(e) */
+    shifted = y + 12582912.0f;   /* 3 * 2^22: the low bits are now the nearest integer */
+    fraction = y - (shifted - 12582912.0f);
+    memcpy(&bits, &shifted, 4);
+    bits = (bits + 127u) << 23;  /* 2^n as a float */
+    memcpy(&power, &bits, 4);
+    y = 0.0013264727f * fraction + 0.0096715128f;
+    y = y * fraction + 0.0555073374f;
+    y = y * fraction + 0.2402224208f;
+    y = y * fraction + 0.6931469776f;
+    y = y * fraction + 1.0f;
+    return 1.0f / (1.0f + y * power);
+}
+
+#define GE_WIDTH 4 /* SSE2, NEON, or whatever the compiler makes of it */
+#define GE_TARGET
+#define GE_NAME(x) ge_baseline_##x
+#include "_sgns_block.h"
+
+#if defined(__GNUC__) && defined(__x86_64__)
+#define GE_X86_CLONES 1
+#define GE_WIDTH 8
+#define GE_TARGET __attribute__((target("avx2")))
+#define GE_NAME(x) ge_avx2_##x
+#include "_sgns_block.h"
+#define GE_WIDTH 16
+#define GE_TARGET __attribute__((target("avx512f,avx512dq,avx512bw,avx512vl")))
+#define GE_NAME(x) ge_avx512_##x
+#include "_sgns_block.h"
+#endif
+
+typedef struct {
+    const char *name;
+    void (*dots)(float *const *, float *const *, float *const *, int64_t, int, int, int64_t,
+                 float *, int64_t);
+    void (*move)(float *const *, float *const *, float *const *, int64_t, int, int, int64_t,
+                 const float *, int64_t, float *const *, float *const *);
+    void (*sigmoids)(const float *, float *, int64_t);
+} ge_instructions;
+
+#define GE_INSTRUCTIONS(set) \
+    { #set, ge_##set##_block_dots, ge_##set##_block_move, ge_##set##_sigmoids }
+
+/* Slowest first; ge_n_instruction_sets() of them run on this processor. */
+static const ge_instructions ge_instruction_sets[] = {
+    GE_INSTRUCTIONS(baseline),
+#if defined(GE_X86_CLONES)
+    GE_INSTRUCTIONS(avx2),
+    GE_INSTRUCTIONS(avx512),
+#endif
+};
+
+static inline int ge_n_instruction_sets(void)
+{
+#if defined(GE_X86_CLONES)
+    __builtin_cpu_init();
+    if (!__builtin_cpu_supports("avx2"))
+        return 1;
+    return 2 + (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
+                __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl"));
+#else
+    return 1;
+#endif
+}
+
+/* How many of the first `most` nodes may share a block: no node more than GE_MAX_REPEATS times. The
+ * gains of a block are taken before its updates, and many stale ones for one row would overshoot. */
+static inline int64_t ge_few_repeats(const int32_t *nodes, int64_t most)
+{
+    uint64_t seen = 0;
+    int repeats = 0;
+    for (int64_t i = 0; i < most; i++) {
+        repeats += seen >> (nodes[i] & 63) & 1;
+        seen |= UINT64_C(1) << (nodes[i] & 63);
+    }
+    if (repeats < GE_MAX_REPEATS) /* nearly always */
+        return most;
+    for (int64_t i = GE_MAX_REPEATS; i < most; i++) {
+        repeats = 0;
+        for (int64_t k = 0; k < i; k++)
+            repeats += nodes[k] == nodes[i];
+        if (repeats >= GE_MAX_REPEATS)
+            return i;
+    }
+    return most;
+}
+
+/* Find the rows of the next tile of negatives, from the k-th on; returns how many: up to GE_TILE
+ * beside the contexts, then GE_TILE or one at a time. */
+static inline int ge_tile(
+    float **t, const int32_t *negatives, int64_t k, int64_t negative, float *output, int64_t stride)
+{
+    int n = negative - k >= GE_TILE ? GE_TILE : k == 0 ? (int)negative : 1;
+    for (int i = 0; i < n; i++)
+        t[i] = output + (int64_t)negatives[k + i] * stride;
+    return n;
+}
+
+/* Floats of work space that ge_train_pairs needs. */
+static inline int64_t ge_scratch_size(int64_t negative, int64_t block)
+{
+    return 5 * block * (negative + 1);
+}
+
+/* The pairs of a block. */
+typedef struct {
+    int64_t size;
+    int32_t centres[GE_MAX_BLOCK], contexts[GE_MAX_BLOCK];
+    float *h[GE_MAX_BLOCK], *o[GE_MAX_BLOCK]; /* their rows */
+} ge_block;
+
+/* Take the pairs first, first + step, first + 2 * step, ... */
+static inline void ge_gather(
+    ge_block *block, const int32_t *centres, const int32_t *contexts, int64_t n_pairs,
+    int64_t first, int64_t step, float *input, float *output, int64_t stride)
+{
+    int64_t i = 0;
+    for (int64_t place = first; place < n_pairs; place += step, i++) {
+        block->centres[i] = centres[place];
+        block->contexts[i] = contexts[place];
+        block->h[i] = input + (int64_t)centres[place] * stride;
+        block->o[i] = output + (int64_t)contexts[place] * stride;
+    }
+    block->size = i;
+}
+
+/* Train the pairs of one bucket in blocks of at most `most`, whose pairs lie as far apart as they
+ * can in the bucket's order.
+ *
+ * A block draws `negative` nodes from the alias cells over `members`. With
+ *     gain(pair, target) = (label - sigmoid(centre . target)) * rate
+ * for the pair's context (label 1) and every negative but the context itself (label 0), all taken
+ * before the update, each pair moves its context by gain * centre and its centre by the sum of
+ * gain * target; then each negative is moved by the sum of gain * centre over the pairs. More than
+ * GE_TILE negatives are taken GE_TILE at a time, each lot with the centres as the last has left
+ * them.
+ */
 static void ge_train_pairs(
-    const int32_t *centres, const int32_t *contexts, int64_t n_pairs,
+    const ge_instructions *use, const int32_t *centres, const int32_t *contexts, int64_t n_pairs,
     float *input, float *output, int64_t stride,
     const uint64_t *cells, const int32_t *members, int64_t n_members,
-    int64_t negative, float rate, uint64_t key, const float *sigmoid,
-    int32_t *targets, float *gains)
+    int64_t negative, int64_t most, float rate, uint64_t key,
+    int32_t *negatives, float *scratch)
 {
+    const int64_t step = (n_pairs + most - 1) / most, n_gains = negative + 1;
+    float *gains = scratch, *lanes = scratch + most * n_gains;
+    float *t[GE_TILE];
+    ge_block blocks[2];
     uint64_t counter = 0;
-    for (int64_t i = 0; i < n_pairs; i++) {
-        float *h = input + (int64_t)centres[i] * stride;
-        int64_t n_targets = 1;
-        if (i + 2 < n_pairs) {
-            const float *h_next = input + (int64_t)centres[i + 2] * stride;
-            const float *o_next = output + (int64_t)contexts[i + 2] * stride;
-            for (int64_t j = 0; j < stride; j += GE_LANES) {
-                GE_PREFETCH(h_next + j);
-                GE_PREFETCH(o_next + j);
+    ge_gather(&blocks[0], centres, contexts, n_pairs, 0, step, input, output, stride);
+    for (int64_t first = 0; first < step; first++) {
+        ge_block *now = &blocks[first & 1], *next = &blocks[~first & 1];
+        int64_t begin, size;
+        int n;
+        ge_gather(next, centres, contexts, n_pairs, first + 1 < step ? first + 1 : first, step,
+                  input, output, stride);
+        if (next->size < now->size) { /* a row to prefetch for every pair */
+            next->h[next->size] = now->h[0];
+            next->o[next->size] = now->o[0];
+        }
+        for (begin = 0; begin < now->size; begin += size) {
+            float **h = now->h + begin, **o = now->o + begin;
+            size = ge_few_repeats(now->centres + begin, now->size - begin);
+            size = ge_few_repeats(now->contexts + begin, size);
+            for (int64_t k = 0; k < negative; k++)
+                negatives[k] = members[ge_alias_draw(cells, n_members, ge_draw(key, counter++))];
+            for (int64_t k = 0; k < negative; k += n) {
+                n = ge_tile(t, negatives, k, negative, output, stride);
+                use->dots(h, o, t, size, n, k == 0, stride, lanes + 4 * (k + (k > 0)), n_gains);
             }
-        }
-        targets[0] = contexts[i];
-        for (int64_t k = 0; k < negative; k++) {
-            int32_t node = members[ge_alias_draw(cells, n_members, ge_draw(key, counter++))];
-            targets[n_targets] = node;
-            n_targets += node != contexts[i];
-        }
-        for (int64_t k = 0; k < n_targets; k++) {
-            const float *o = output + (int64_t)targets[k] * stride;
-            gains[k] = ((k == 0 ? 1.0f : 0.0f) - ge_sigmoid(sigmoid, ge_dot(h, o, stride))) * rate;
-        }
-        for (int64_t j = 0; j < stride; j += GE_WIDTH) {
-            const ge_vector centre = *(const ge_vector *)(h + j);
-            ge_vector moved = centre;
-            for (int64_t k = 0; k < n_targets; k++) {
-                ge_vector *o = (ge_vector *)(output + (int64_t)targets[k] * stride + j);
-                ge_vector target = *o;
-                GE_SCALED_ADD(moved, gains[k], target);
-                GE_SCALED_ADD(target, gains[k], centre);
-                *o = target;
+            use->sigmoids(lanes, gains, size * n_gains);
+            for (int64_t i = 0; i < size; i++) {
+                float *gain = gains + i * n_gains;
+                gain[0] = (1.0f - gain[0]) * rate;
+                for (int64_t k = 0; k < negative; k++)
+                    gain[k + 1] =
+                        negatives[k] == now->contexts[begin + i] ? 0.0f : -rate * gain[k + 1];
             }
-            *(ge_vector *)(h + j) = moved;
+            for (int64_t k = 0; k < negative; k += n) {
+                n = ge_tile(t, negatives, k, negative, output, stride);
+                use->move(h, o, t, size, n, k == 0, stride, gains + k + (k > 0), n_gains,
+                          next->h + begin, next->o + begin);
+            }
         }
     }
 }

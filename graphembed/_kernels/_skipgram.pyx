@@ -17,19 +17,32 @@ from graphembed._kernels._typedefs cimport float32_t, float64_t, int32_t, int64_
 
 cdef extern from "_sgns.h" nogil:
     enum: GE_LANES
-    enum: GE_SIGMOID_CELLS
-    float GE_SIGMOID_BOUND
+    enum: GE_MAX_BLOCK
+    ctypedef struct ge_instructions:
+        const char *name
+    const ge_instructions *ge_instruction_sets
+    int ge_n_instruction_sets()
+    int64_t ge_scratch_size(int64_t negative, int64_t block)
     void ge_train_pairs(
-        const int32_t *centres, const int32_t *contexts, int64_t n_pairs,
-        float *input, float *output, int64_t stride,
+        const ge_instructions *use, const int32_t *centres, const int32_t *contexts,
+        int64_t n_pairs, float *input, float *output, int64_t stride,
         const uint64_t *cells, const int32_t *members, int64_t n_members,
-        int64_t negative, float rate, uint64_t key, const float *sigmoid,
-        int32_t *targets, float *gains,
+        int64_t negative, int64_t block, float rate, uint64_t key,
+        int32_t *negatives, float *scratch,
     )
 
-LANES = GE_LANES                    # rows of a table are padded to a multiple of this many floats
-SIGMOID_CELLS = GE_SIGMOID_CELLS    # the sigmoid table has one entry more
-SIGMOID_BOUND = GE_SIGMOID_BOUND
+LANES = GE_LANES            # rows of a table are padded to a multiple of this many floats
+MAX_BLOCK = GE_MAX_BLOCK    # pairs that share their negatives at most
+
+# Those that this processor has, the fastest last.
+INSTRUCTION_SETS = tuple(
+    [ge_instruction_sets[i].name.decode() for i in range(ge_n_instruction_sets())]
+)
+
+
+def scratch_size(int64_t negative, int64_t block):
+    """Floats of work space that the training of one bucket needs."""
+    return ge_scratch_size(negative, block)
 
 
 def fill_uniform(
@@ -260,10 +273,11 @@ def train_diagonal(
     float32_t[:, ::1] output,        # IN OUT  (n_nodes, stride), the context vectors
     const int32_t[:, ::1] members,   # IN      (n_parts, n_strata)
     const uint64_t[:, ::1] cells,    # IN      (n_parts, n_strata)
-    const float32_t[::1] sigmoid,    # IN      (SIGMOID_CELLS + 1,)
-    int32_t[:, ::1] targets,         # OUT     (n_parts, negative + 1), scratch
-    float32_t[:, ::1] gains,         # OUT     (n_parts, negative + 1), scratch
+    int32_t[:, ::1] negatives,       # OUT     (n_parts, negative), scratch
+    float32_t[:, ::1] scratch,       # OUT     (n_parts, scratch_size(negative, block))
+    int64_t block,                   # pairs that share their negatives, 1 to MAX_BLOCK
     float rate,
+    int instructions,                # index into INSTRUCTION_SETS
     uint64_t seed,
     int64_t begin,
     int64_t end,
@@ -271,6 +285,7 @@ def train_diagonal(
 ):
     """Train the buckets (row, (row + diagonal) mod n_parts) for rows[begin:end]."""
     cdef int64_t r, row, column, bucket, n_parts = members.shape[0]
+    cdef const ge_instructions *use = &ge_instruction_sets[instructions]
     for r in prange(
         begin, end, nogil=True, schedule="dynamic", chunksize=1, num_threads=n_threads
     ):
@@ -279,10 +294,10 @@ def train_diagonal(
         bucket = row * n_parts + column
         if starts[bucket + 1] > starts[bucket]:
             ge_train_pairs(
-                &centres[starts[bucket]], &contexts[starts[bucket]],
+                use, &centres[starts[bucket]], &contexts[starts[bucket]],
                 starts[bucket + 1] - starts[bucket],
                 &input[0, 0], &output[0, 0], input.shape[1],
                 &cells[column, 0], &members[column, 0], _n_members(members, column),
-                targets.shape[1] - 1, rate, stream(seed, bucket), &sigmoid[0],
-                &targets[row, 0], &gains[row, 0],
+                negatives.shape[1], block, rate, stream(seed, bucket),
+                &negatives[row, 0], &scratch[row, 0],
             )

@@ -5,7 +5,6 @@ then, pool after pool of walks, split the nodes into random parts, sort the pool
 of buckets and train the grid diagonal by diagonal (see `_kernels/_skipgram.pyx`).
 """
 
-import math
 import time
 from dataclasses import dataclass
 
@@ -25,6 +24,7 @@ _PAIRS_PER_POOL = 2**22
 _ELEMENTS_PER_DIAGONAL = 2**29
 _MAX_PARTS = 16
 _NODES_PER_PART = 64  # at least, so that a part offers a choice of negatives
+_INSTRUCTIONS = len(_skipgram.INSTRUCTION_SETS) - 1  # the fastest
 _CHUNKS = 64  # of a pool; fixed, so that the order of the pairs does not depend on n_threads
 
 
@@ -40,6 +40,7 @@ class SkipGramConfig:
     learning_rate: float
     min_learning_rate: float
     shrink_windows: bool
+    negative_sharing: int
 
 
 @dataclass
@@ -115,11 +116,11 @@ class _Grid:
         self.members = np.empty((self.n_parts, n_strata), np.int32)
         self.cells = np.empty((self.n_parts, n_strata), np.uint64)
         self.scratch = np.empty((self.n_parts, n_strata), np.float64)
-        self.targets = np.empty((self.n_parts, config.negative + 1), np.int32)
-        self.gains = np.empty((self.n_parts, config.negative + 1), np.float32)
+        self.negatives = np.empty((self.n_parts, config.negative), np.int32)
+        size = _skipgram.scratch_size(config.negative, config.negative_sharing)
+        self.work_space = np.empty((self.n_parts, size), np.float32)
         self.centres = np.empty(0, np.int32)
         self.contexts = np.empty(0, np.int32)
-        self.sigmoid = _sigmoid_table()
         self.stride = -(-config.n_components // _skipgram.LANES) * _skipgram.LANES
         self.input = _aligned_table(n_nodes, self.stride)
         self.output = _aligned_table(n_nodes, self.stride)
@@ -226,8 +227,8 @@ class _Grid:
         run_parallel(
             lambda a, b, n: _skipgram.train_diagonal(
                 rows, diagonal, starts, self.centres, self.contexts, self.input, self.output,
-                self.members, self.cells, self.sigmoid, self.targets, self.gains, rate, seed,
-                a, b, n,
+                self.members, self.cells, self.negatives, self.work_space, c.negative_sharing,
+                rate, _INSTRUCTIONS, seed, a, b, n,
             ),
             self.n_parts,
             self.n_threads,
@@ -239,12 +240,6 @@ class _Grid:
         del self.output
         n_components = self.config.n_components
         return np.ascontiguousarray(self.input[:, :n_components])
-
-
-def _sigmoid_table() -> NDArray[np.float32]:
-    n, bound = _skipgram.SIGMOID_CELLS, _skipgram.SIGMOID_BOUND
-    points = [2.0 * bound * i / n - bound for i in range(n + 1)]
-    return np.array([1.0 / (1.0 + math.exp(-x)) for x in points], np.float32)
 
 
 def _aligned_table(n_rows: int, stride: int) -> NDArray[np.float32]:

@@ -6,11 +6,13 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from graphembed._kernels._skipgram import MAX_BLOCK
 from graphembed._validation import (
     Constraint,
     boolean,
     float_in,
     int_at_least,
+    int_in,
     one_of,
     positive_float,
 )
@@ -35,6 +37,7 @@ _SKIPGRAM_CONSTRAINTS: dict[str, Constraint] = {
     "learning_rate": positive_float(),
     "min_learning_rate": float_in(0.0, float("inf"), "left"),
     "shrink_windows": boolean(),
+    "negative_sharing": int_in(1, MAX_BLOCK),
     "trainer": one_of("graphembed", "gensim"),
 }
 
@@ -51,6 +54,7 @@ class _WalkEmbedding(NodeEmbedding):
     epochs: int
     min_learning_rate: float
     shrink_windows: bool
+    negative_sharing: int
     trainer: str
     verbose: int
 
@@ -86,6 +90,7 @@ class _WalkEmbedding(NodeEmbedding):
             learning_rate=self.learning_rate,
             min_learning_rate=self.min_learning_rate,
             shrink_windows=self.shrink_windows,
+            negative_sharing=self.negative_sharing,
         )
         train = train_gensim if self.trainer == "gensim" else train_skipgram
         embedding, stats = train(corpus, config, verbose=self.verbose)
@@ -125,6 +130,9 @@ class Node2Vec(_WalkEmbedding):
         Step size at the end.
     shrink_windows : bool, default=True
         word2vec's reduced windows: each window is uniform on 1 to `window`.
+    negative_sharing : int, default=8
+        Pairs that share the same negatives, 1 to 64. With 1 every pair draws its own, as in
+        word2vec; 8 is two to three times as fast.
     strategy : {"auto", "rejection", "alias"}, default="auto"
         How second-order steps are drawn, see `sample_walks`.
     memory_budget : int, default=128 MiB
@@ -205,6 +213,7 @@ class Node2Vec(_WalkEmbedding):
         learning_rate: float = 0.025,
         min_learning_rate: float = 0.0001,
         shrink_windows: bool = True,
+        negative_sharing: int = 8,
         strategy: str = "auto",
         memory_budget: int = DEFAULT_MEMORY_BUDGET,
         trainer: str = "graphembed",
@@ -224,6 +233,7 @@ class Node2Vec(_WalkEmbedding):
         self.learning_rate = learning_rate
         self.min_learning_rate = min_learning_rate
         self.shrink_windows = shrink_windows
+        self.negative_sharing = negative_sharing
         self.strategy = strategy
         self.memory_budget = memory_budget
         self.trainer = trainer
@@ -268,6 +278,9 @@ class DeepWalk(_WalkEmbedding):
         Step size at the end.
     shrink_windows : bool, default=True
         word2vec's reduced windows: each window is uniform on 1 to `window`.
+    negative_sharing : int, default=8
+        Pairs that share the same negatives, 1 to 64. With 1 every pair draws its own, as in
+        word2vec; 8 is two to three times as fast.
     trainer : {"graphembed", "gensim"}, default="graphembed"
         Who trains: this library, or gensim on the same walks (needs ``graphembed[gensim]``;
         repeats only with one thread).
@@ -325,6 +338,7 @@ class DeepWalk(_WalkEmbedding):
         learning_rate: float = 0.025,
         min_learning_rate: float = 0.0001,
         shrink_windows: bool = True,
+        negative_sharing: int = 8,
         trainer: str = "graphembed",
         random_state: Any = None,
         n_jobs: int | None = -1,
@@ -340,6 +354,7 @@ class DeepWalk(_WalkEmbedding):
         self.learning_rate = learning_rate
         self.min_learning_rate = min_learning_rate
         self.shrink_windows = shrink_windows
+        self.negative_sharing = negative_sharing
         self.trainer = trainer
         self.random_state = random_state
         self.n_jobs = n_jobs
