@@ -20,7 +20,7 @@ from graphembed.samplers.walks import Walker
 
 LEVEL = 1e-6  # of every statistical test
 DIMENSIONS = [1, 5, 16, 31, 100, 128]
-SIGMOID = trainer._sigmoid_table()
+FASTEST = len(kernels.INSTRUCTION_SETS) - 1
 
 
 @pytest.fixture
@@ -38,33 +38,63 @@ def sigmoid(x: float) -> float:
     return 1.0 / (1.0 + math.exp(-x)) if x > 0 else math.exp(x) / (1.0 + math.exp(x))
 
 
-def reference_train(pairs, h_table, o_table, cells, members, negative, rate, key):
-    """Train the pairs of one bucket in float64; returns the targets of each pair."""
-    counter, all_targets = itertools.count(), []
-    for centre, context in pairs:
-        targets = [context]
-        for _ in range(negative):
-            node = int(members[alias_draw(cells, draw(key, next(counter)))])
-            if node != context:
-                targets.append(node)
-        all_targets.append(targets)
-        h = h_table[centre].copy()
-        gains = [
-            rate * ((k == 0) - sigmoid(float(h @ o_table[node]))) for k, node in enumerate(targets)
+def reference_blocks(pairs, most):
+    """Blocks of pairs far apart in the bucket; no node 5 times as a centre or as a context."""
+    step = -(-len(pairs) // most)
+    for first in range(step):
+        block = pairs[first::step]
+        while block:
+            size = len(block)
+            for column in (0, 1):
+                nodes = [pair[column] for pair in block]
+                repeats = (i for i in range(size) if nodes[:i].count(nodes[i]) == 4)
+                size = min(size, next(repeats, size))
+            yield block[:size]
+            block = block[size:]
+
+
+def reference_tiles(negative):
+    """The negatives that are moved together: 5, and at the end one by one."""
+    first = 0
+    while first < negative:
+        n = min(5, negative) if first == 0 else 5 if negative - first >= 5 else 1
+        yield first, first + n
+        first += n
+
+
+def reference_train(pairs, h, o, cells, members, negative, most, rate, key):
+    """Train the pairs of one bucket in float64; returns the negatives of each block."""
+    counter, drawn = itertools.count(), []
+    for block in reference_blocks(pairs, most):
+        nodes = [
+            int(members[alias_draw(cells, draw(key, next(counter)))]) for _ in range(negative)
         ]
-        for gain, node in zip(gains, targets, strict=True):
-            h_table[centre] += gain * o_table[node]
-            o_table[node] += gain * h
-    return all_targets
+        drawn.append(nodes)
+        gains = [rate * (1 - sigmoid(float(h[u] @ o[v]))) for u, v in block]
+        shared = [
+            [0.0 if x == v else -rate * sigmoid(float(h[u] @ o[x])) for x in nodes]
+            for u, v in block
+        ]
+        for begin, end in reference_tiles(negative):
+            rows, moves = o[nodes[begin:end]].copy(), np.zeros((end - begin, o.shape[1]))
+            for (u, v), gain, weights in zip(block, gains, shared, strict=True):
+                centre, weights = h[u].copy(), np.array(weights[begin:end])
+                if begin == 0:
+                    h[u] += gain * o[v]
+                    o[v] += gain * centre
+                h[u] += weights @ rows
+                moves += weights[:, None] * centre
+            np.add.at(o, nodes[begin:end], moves)
+    return drawn
 
 
 class Bucket:
     """One part with all nodes: everything `train_diagonal` wants, filled at random."""
 
-    def __init__(self, n_nodes: int, n_components: int, negative: int):
+    def __init__(self, n_nodes: int, n_components: int, negative: int, block: int = 1):
         rng = np.random.default_rng(n_nodes + n_components)
         stride = -(-n_components // kernels.LANES) * kernels.LANES
-        self.n_components = n_components
+        self.block, self.instructions = block, FASTEST
         self.input = np.zeros((n_nodes, stride), np.float32)
         self.output = np.zeros((n_nodes, stride), np.float32)
         for table in (self.input, self.output):
@@ -74,24 +104,25 @@ class Bucket:
         self.noise = rng.pareto(1.5, n_nodes) + 0.1
         self.cells = np.empty((1, n_nodes), np.uint64)
         kernels.build_noise(self.members, self.noise, np.empty((1, n_nodes)), self.cells, 0, 1, 1)
-        self.targets = np.full((1, negative + 1), -1, np.int32)
-        self.gains = np.zeros((1, negative + 1), np.float32)
-        self.table = SIGMOID
+        self.negatives = np.full((1, negative), -1, np.int32)
+        self.scratch = np.zeros((1, kernels.scratch_size(negative, block)), np.float32)
 
     def train(self, pairs: list[tuple[int, int]], rate: float, seed: int = 3) -> None:
         centres, contexts = (np.array(c, np.int32) for c in zip(*pairs, strict=True))
         starts = np.array([0, len(pairs)], np.int64)
         kernels.train_diagonal(
             np.zeros(1, np.int64), 0, starts, centres, contexts, self.input, self.output,
-            self.members, self.cells, self.table, self.targets, self.gains, rate, seed, 0, 1, 1,
+            self.members, self.cells, self.negatives, self.scratch, self.block, rate,
+            self.instructions, seed, 0, 1, 1,
         )  # fmt: skip
 
     def reference(self, pairs: list[tuple[int, int]], rate: float, seed: int = 3):
         h, o = self.input.astype(np.float64), self.output.astype(np.float64)
-        negative = self.targets.shape[1] - 1
-        key = stream(seed, 0)
-        targets = reference_train(pairs, h, o, self.cells[0], self.members[0], negative, rate, key)
-        return h, o, targets
+        drawn = reference_train(
+            pairs, h, o, self.cells[0], self.members[0], self.negatives.shape[1], self.block,
+            rate, stream(seed, 0),
+        )  # fmt: skip
+        return h, o, drawn
 
 
 # ---------------------------------------------------------------------------------------------
@@ -100,12 +131,12 @@ class Bucket:
 
 
 @pytest.mark.parametrize("n_components", DIMENSIONS)
-@pytest.mark.parametrize("negative", [1, 5, 20])
+@pytest.mark.parametrize("negative", [1, 3, 5, 12])
 def test_one_pair_equals_the_reference(n_components, negative):
     bucket = Bucket(200, n_components, negative)
-    h, o, targets = bucket.reference([(17, 42)], 0.1)
+    h, o, (nodes,) = bucket.reference([(17, 42)], 0.1)
     bucket.train([(17, 42)], 0.1)
-    assert bucket.targets[0, : len(targets[0])].tolist() == targets[0]
+    assert bucket.negatives[0].tolist() == nodes
     np.testing.assert_allclose(bucket.input, h, rtol=0, atol=1e-5)
     np.testing.assert_allclose(bucket.output, o, rtol=0, atol=1e-5)
     moved = np.abs(bucket.input - Bucket(200, n_components, negative).input).max()
@@ -113,14 +144,38 @@ def test_one_pair_equals_the_reference(n_components, negative):
 
 
 @pytest.mark.parametrize("n_components", DIMENSIONS)
-def test_many_pairs_equal_the_reference(n_components):
-    bucket = Bucket(60, n_components, 5)
+@pytest.mark.parametrize("negative", [2, 5, 11])
+@pytest.mark.parametrize("block", [1, 2, 7, 8, 64])
+@pytest.mark.parametrize("n_nodes", [3, 60])  # 3: nodes repeat, and blocks are cut short
+def test_many_pairs_equal_the_reference(n_components, negative, block, n_nodes):
+    bucket = Bucket(n_nodes, n_components, negative, block)
     rng = np.random.default_rng(1)
-    pairs = [tuple(pair) for pair in rng.integers(0, 60, (300, 2)).tolist()]
-    h, o, _ = bucket.reference(pairs, 0.05)
-    bucket.train(pairs, 0.05)
+    pairs = [tuple(pair) for pair in rng.integers(0, n_nodes, (301, 2)).tolist()]
+    h, o, drawn = bucket.reference(pairs, 0.02)
+    bucket.train(pairs, 0.02)
+    assert bucket.negatives[0].tolist() == drawn[-1]
     np.testing.assert_allclose(bucket.input, h, rtol=0, atol=1e-4)
     np.testing.assert_allclose(bucket.output, o, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("instructions", range(len(kernels.INSTRUCTION_SETS)))
+@pytest.mark.parametrize(("n_components", "negative"), [(16, 1), (100, 5), (128, 12), (200, 3)])
+def test_all_instruction_sets_give_the_same_bits(instructions, n_components, negative):
+    rng = np.random.default_rng(1)
+    pairs = [tuple(pair) for pair in rng.integers(0, 60, (301, 2)).tolist()]
+    slow, fast = (Bucket(60, n_components, negative, 8) for _ in range(2))
+    slow.instructions, fast.instructions = 0, instructions
+    slow.train(pairs, 0.05)
+    fast.train(pairs, 0.05)
+    assert np.array_equal(slow.input, fast.input)
+    assert np.array_equal(slow.output, fast.output)
+
+
+def test_the_negatives_of_a_block_are_shared_and_those_of_a_bucket_are_not():
+    bucket = Bucket(1000, 16, 5, 8)
+    *_, drawn = bucket.reference([(i, i) for i in range(80)], 0.1)
+    assert len(drawn) == 10
+    assert len({tuple(nodes) for nodes in drawn}) == 10
 
 
 @pytest.mark.parametrize("n_components", DIMENSIONS)
@@ -135,7 +190,8 @@ def test_padding_stays_zero(n_components):
 def test_one_pair_descends_the_gradient_of_the_loss(n_components):
     bucket, rate, step = Bucket(5000, n_components, 5), 1e-2, 1e-5
     h0, o0 = bucket.input.astype(np.float64), bucket.output.astype(np.float64)
-    *_, (targets,) = bucket.reference([(17, 42)], rate)
+    *_, (nodes,) = bucket.reference([(17, 42)], rate)
+    targets = [42, *nodes]
     assert len(set(targets)) == 6  # no negative twice
     bucket.train([(17, 42)], rate)
 
@@ -162,41 +218,44 @@ def test_one_pair_descends_the_gradient_of_the_loss(n_components):
 
 def test_only_the_rows_of_the_pair_move():
     bucket, before = Bucket(200, 16, 5), Bucket(200, 16, 5)
-    *_, (targets,) = bucket.reference([(17, 42)], 0.5)
+    *_, (nodes,) = bucket.reference([(17, 42)], 0.5)
     bucket.train([(17, 42)], 0.5)
     assert np.flatnonzero((bucket.input != before.input).any(axis=1)).tolist() == [17]
     moved = np.flatnonzero((bucket.output != before.output).any(axis=1))
-    assert moved.tolist() == sorted(set(targets))
+    assert moved.tolist() == sorted({42, *nodes})
 
 
-def sigmoid_of(x: float, table: NDArray[np.float32] = SIGMOID) -> float:
-    """The kernel's sigmoid at x: what a negative target with dot product x gets as its gain."""
+def sigmoid_of(x: float) -> float:
+    """The kernel's sigmoid at x: what a negative with dot product x gets as its gain."""
     bucket = Bucket(2, 1, 1)
     bucket.input[0, 0], bucket.output[:, 0] = x, 1.0
-    bucket.table = table
     bucket.members, bucket.cells = np.array([[1]], np.int32), np.zeros((1, 1), np.uint64)
     bucket.train([(0, 0)], 1.0)
-    return -float(bucket.gains[0, 1])
+    return -float(bucket.scratch[0, 1])
 
 
-def test_sigmoid_table():
-    inside = np.linspace(-8, 8, 5001)[1:-1].astype(np.float32)
-    error = max(abs(sigmoid_of(x) - sigmoid(float(x))) for x in inside)
-    assert error < 3e-6 + 2.0**-24  # interpolation, and the rounding of the table
-    outside = [8.0, 8.5, 20.0, 1e30, math.inf]
-    assert [sigmoid_of(x) for x in outside] == [1.0] * 5
-    assert [sigmoid_of(-x) for x in outside] == [0.0] * 5
-    assert 1.0 - sigmoid(8.0) < 3.4e-4
+def test_sigmoid():
+    xs = np.concatenate([np.linspace(-40, 40, 8001), [-1e30, 1e30, -1e-30]]).astype(np.float32)
+    assert max(abs(sigmoid_of(x) - sigmoid(float(x))) for x in xs) < 1.2e-7
+    assert [sigmoid_of(x) for x in (30.0, 1e30, math.inf)] == [1.0] * 3
+    assert [sigmoid_of(x) for x in (-30.0, -1e30, -math.inf)] == [sigmoid_of(-30.0)] * 3
+    assert 0 < sigmoid_of(-30.0) < 1e-13
     assert math.isnan(sigmoid_of(math.nan))
     assert sigmoid_of(0.0) == 0.5
 
 
-def test_sigmoid_reads_nothing_behind_its_table():
-    padded = np.full(len(SIGMOID) + 4, math.nan, np.float32)
-    padded[: len(SIGMOID)] = SIGMOID
-    for bound in (8.0, -8.0):
-        x = float(np.nextafter(np.float32(bound), np.float32(0)))
-        assert sigmoid_of(x, padded[: len(SIGMOID)]) == pytest.approx(sigmoid(x), abs=1e-5)
+@pytest.mark.parametrize("centre", [0, 5])
+def test_a_context_that_is_drawn_as_a_negative_stays(centre):
+    bucket = Bucket(10, 16, 3)
+    bucket.members = np.full((1, 1), 7, np.int32)
+    bucket.cells = np.zeros((1, 1), np.uint64)
+    o = bucket.output[7].astype(np.float64)
+    h = bucket.input[centre].astype(np.float64)
+    bucket.train([(centre, 7)], 0.1)
+    assert not bucket.scratch[0, 1:4].any()
+    gain = 0.1 * (1 - sigmoid(float(h @ o)))
+    np.testing.assert_allclose(bucket.output[7], o + gain * h, rtol=0, atol=1e-6)
+    np.testing.assert_allclose(bucket.input[centre], h + gain * o, rtol=0, atol=1e-6)
 
 
 # ---------------------------------------------------------------------------------------------
@@ -204,22 +263,14 @@ def test_sigmoid_reads_nothing_behind_its_table():
 # ---------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("context", [0, 1, 25])
-def test_negatives_follow_the_noise_without_the_context(context):
+def test_negatives_follow_the_noise():
     n_draws = 200_000
     bucket = Bucket(50, 1, n_draws)
-    bucket.train([(3, context)], 0.0)
-    drawn = bucket.targets[0, 1:]
-    drawn = drawn[drawn >= 0]
-    if drawn[-1] == context:  # the place of a draw that was left out at the end
-        drawn = drawn[:-1]
-    assert not (drawn == context).any()
-    share = np.delete(bucket.noise, context) / bucket.noise.sum()
-    assert stats.binomtest(len(drawn), n_draws, share.sum()).pvalue > LEVEL
-    observed = np.delete(np.bincount(drawn, minlength=50), context)
-    assert stats.chisquare(observed, len(drawn) * share / share.sum()).pvalue > LEVEL
-    flat = np.full(49, len(drawn) / 49)
-    assert stats.chisquare(observed, flat).pvalue < LEVEL  # the test has power
+    bucket.train([(3, 25)], 0.0)
+    observed = np.bincount(bucket.negatives[0], minlength=50)
+    expected = n_draws * bucket.noise / bucket.noise.sum()
+    assert stats.chisquare(observed, expected).pvalue > LEVEL
+    assert stats.chisquare(observed).pvalue < LEVEL  # the test has power
 
 
 def split(order: NDArray[np.int32], n_parts: int, seed: int, n_threads: int = 1):
@@ -271,7 +322,8 @@ def test_parts_are_uniform_and_independent():
 def make_grid(graph: Graph, *, seed: int = 0, n_threads: int = 1, **changes) -> trainer._Grid:
     config = {
         "n_components": 8, "window": 3, "negative": 3, "ns_exponent": 0.75, "epochs": 1,
-        "learning_rate": 0.025, "min_learning_rate": 1e-4, "shrink_windows": True, **changes,
+        "learning_rate": 0.025, "min_learning_rate": 1e-4, "shrink_windows": True,
+        "negative_sharing": 8, **changes,
     }  # fmt: skip
     corpus = WalkCorpus(Walker(graph), 10, 2, seed, n_threads)
     visits = trainer.count_corpus(corpus, trainer.TrainingStats(), 0)
@@ -315,19 +367,17 @@ def test_negatives_of_a_bucket_come_from_its_context_part():
     centres = members[buckets // n_parts, 0].copy()
     contexts = members[buckets % n_parts, 1].copy()
     tables = [np.zeros((n_nodes, 16), np.float32) for _ in range(2)]
-    targets = np.full((n_parts, n_draws + 1), -1, np.int32)
-    gains = np.zeros(targets.shape, np.float32)
+    negatives = np.full((n_parts, n_draws), -1, np.int32)
+    scratch = np.zeros((n_parts, kernels.scratch_size(n_draws, 1)), np.float32)
     kernels.train_diagonal(
-        rows, diagonal, starts, centres, contexts, *tables, members, cells, SIGMOID, targets,
-        gains, 0.0, 9, 0, n_parts, 2,
+        rows, diagonal, starts, centres, contexts, *tables, members, cells, negatives, scratch, 1,
+        0.0, FASTEST, 9, 0, n_parts, 2,
     )  # fmt: skip
     for row in range(n_parts):
         column = (row + diagonal) % n_parts
-        drawn = targets[row][targets[row] >= 0]
-        assert (part[drawn] == column).all()
-        assert set(drawn.tolist()) == set(members[column].tolist())
-        nodes = members[column][members[column] != drawn[0]]
-        observed = np.bincount(drawn[1:], minlength=n_nodes)[nodes]
+        nodes = members[column]
+        assert set(negatives[row].tolist()) == set(nodes.tolist())
+        observed = np.bincount(negatives[row], minlength=n_nodes)[nodes]
         expected = noise[nodes] / noise[nodes].sum() * observed.sum()
         assert stats.chisquare(observed, expected).pvalue > LEVEL
 
@@ -464,7 +514,7 @@ def test_every_pair_is_trained_at_a_falling_rate(pairs_per_pool, monkeypatch):
             bucket = row * n_parts + (row + diagonal) % n_parts
             here = slice(starts[bucket], starts[bucket + 1])
             trained.append(np.column_stack([centres[here], contexts[here]]))
-        rates.append(rest[7])
+        rates.append(rest[7])  # after two tables, members, cells, scratch and the block size
         train(rows, diagonal, starts, centres, contexts, *rest)
 
     monkeypatch.setattr(kernels, "train_diagonal", spy)
