@@ -22,13 +22,18 @@
 #define GE_INLINE static inline __attribute__((always_inline))
 #define GE_RESTRICT __restrict__
 #define GE_PREFETCH(address) __builtin_prefetch(address, 1)
+#else
+#define GE_INLINE static inline
+#define GE_RESTRICT
+#define GE_PREFETCH(address) ((void)0)
+#endif
+
+#if defined(__GNUC__) && !defined(GE_SCALAR)
+#define GE_VECTORS 1 /* the compiler has vector types */
 #define GE_ADD(sum, a) ((sum) += (a))
 #define GE_MULTIPLY_ADD(sum, a, b) ((sum) += (a) * (b))
 #define GE_SCALED_ADD(sum, factor, a) ((sum) += (factor) * (a))
 #else /* the same arithmetic, lane by lane */
-#define GE_INLINE static inline
-#define GE_RESTRICT
-#define GE_PREFETCH(address) ((void)0)
 #define GE_LANE_LOOP for (int l_ = 0; l_ < (int)(sizeof(GE_NAME(vector)) / 4); l_++)
 #define GE_ADD(sum, a) GE_LANE_LOOP (sum).v[l_] += (a).v[l_]
 #define GE_MULTIPLY_ADD(sum, a, b) GE_LANE_LOOP (sum).v[l_] += (a).v[l_] * (b).v[l_]
@@ -72,7 +77,7 @@ GE_INLINE float ge_sigmoid(float x)
 #define GE_NAME(x) ge_baseline_##x
 #include "_sgns_block.h"
 
-#if defined(__GNUC__) && defined(__x86_64__)
+#if defined(GE_VECTORS) && defined(__x86_64__)
 #define GE_X86_CLONES 1
 #define GE_WIDTH 8
 #define GE_TARGET __attribute__((target("avx2")))
@@ -89,7 +94,7 @@ typedef struct {
     void (*dots)(float *const *, float *const *, float *const *, int64_t, int, int, int64_t,
                  float *, int64_t);
     void (*move)(float *const *, float *const *, float *const *, int64_t, int, int, int64_t,
-                 const float *, int64_t, float *const *, float *const *);
+                 const float *, int64_t, float *const *, float *const *, float *const *);
     void (*sigmoids)(const float *, float *, int64_t);
 } ge_instructions;
 
@@ -143,12 +148,23 @@ static inline int64_t ge_few_repeats(const int32_t *nodes, int64_t most)
 /* Find the rows of the next tile of negatives, from the k-th on; returns how many: up to GE_TILE
  * beside the contexts, then GE_TILE or one at a time. */
 static inline int ge_tile(
-    float **t, const int32_t *negatives, int64_t k, int64_t negative, float *output, int64_t stride)
+    float **rows, const int32_t *negatives, int64_t k, int64_t negative, float *output,
+    int64_t stride)
 {
     int n = negative - k >= GE_TILE ? GE_TILE : k == 0 ? (int)negative : 1;
     for (int i = 0; i < n; i++)
-        t[i] = output + (int64_t)negatives[k + i] * stride;
+        rows[i] = output + (int64_t)negatives[k + i] * stride;
     return n;
+}
+
+/* The negatives of the block that begins with a pair of this number. */
+static inline void ge_draw_negatives(
+    int32_t *negatives, int64_t negative, const uint64_t *cells, const int32_t *members,
+    int64_t n_members, uint64_t key, int64_t pair)
+{
+    for (int64_t k = 0; k < negative; k++)
+        negatives[k] =
+            members[ge_alias_draw(cells, n_members, ge_draw(key, (uint64_t)(pair * negative + k)))];
 }
 
 /* Floats of work space that ge_train_pairs needs. */
@@ -199,28 +215,34 @@ static void ge_train_pairs(
 {
     const int64_t step = (n_pairs + most - 1) / most, n_gains = negative + 1;
     float *gains = scratch, *lanes = scratch + most * n_gains;
-    float *t[GE_TILE];
+    float *t[GE_TILE], *next_t[GE_TILE];
     ge_block blocks[2];
-    uint64_t counter = 0;
     ge_gather(&blocks[0], centres, contexts, n_pairs, 0, step, input, output, stride);
+    ge_draw_negatives(negatives, negative, cells, members, n_members, key, 0);
     for (int64_t first = 0; first < step; first++) {
         ge_block *now = &blocks[first & 1], *next = &blocks[~first & 1];
+        int32_t *drawn = negatives + (first & 1) * negative;
+        int32_t *next_drawn = negatives + (~first & 1) * negative;
+        const int64_t ahead = first + 1 < step ? first + 1 : first;
         int64_t begin, size;
         int n;
-        ge_gather(next, centres, contexts, n_pairs, first + 1 < step ? first + 1 : first, step,
-                  input, output, stride);
+        /* What comes next is prefetched while this block is moved. */
+        ge_gather(next, centres, contexts, n_pairs, ahead, step, input, output, stride);
+        ge_draw_negatives(next_drawn, negative, cells, members, n_members, key, ahead * most);
         if (next->size < now->size) { /* a row to prefetch for every pair */
             next->h[next->size] = now->h[0];
             next->o[next->size] = now->o[0];
         }
         for (begin = 0; begin < now->size; begin += size) {
             float **h = now->h + begin, **o = now->o + begin;
+            const int32_t *own = now->contexts + begin;
             size = ge_few_repeats(now->centres + begin, now->size - begin);
-            size = ge_few_repeats(now->contexts + begin, size);
-            for (int64_t k = 0; k < negative; k++)
-                negatives[k] = members[ge_alias_draw(cells, n_members, ge_draw(key, counter++))];
+            size = ge_few_repeats(own, size);
+            if (begin > 0)
+                ge_draw_negatives(drawn, negative, cells, members, n_members, key,
+                                  first * most + begin);
             for (int64_t k = 0; k < negative; k += n) {
-                n = ge_tile(t, negatives, k, negative, output, stride);
+                n = ge_tile(t, drawn, k, negative, output, stride);
                 use->dots(h, o, t, size, n, k == 0, stride, lanes + 4 * (k + (k > 0)), n_gains);
             }
             use->sigmoids(lanes, gains, size * n_gains);
@@ -228,13 +250,13 @@ static void ge_train_pairs(
                 float *gain = gains + i * n_gains;
                 gain[0] = (1.0f - gain[0]) * rate;
                 for (int64_t k = 0; k < negative; k++)
-                    gain[k + 1] =
-                        negatives[k] == now->contexts[begin + i] ? 0.0f : -rate * gain[k + 1];
+                    gain[k + 1] = drawn[k] == own[i] ? 0.0f : -rate * gain[k + 1];
             }
             for (int64_t k = 0; k < negative; k += n) {
-                n = ge_tile(t, negatives, k, negative, output, stride);
+                n = ge_tile(t, drawn, k, negative, output, stride);
+                ge_tile(next_t, next_drawn, k, negative, output, stride);
                 use->move(h, o, t, size, n, k == 0, stride, gains + k + (k > 0), n_gains,
-                          next->h + begin, next->o + begin);
+                          next->h + begin, next->o + begin, next_t);
             }
         }
     }

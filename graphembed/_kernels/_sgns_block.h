@@ -4,7 +4,7 @@
  * A dot product is summed over GE_LANES fixed lanes, element j in lane j mod GE_LANES, and the
  * lanes are folded in a fixed order: all widths give the same bits.
  */
-#if defined(__GNUC__)
+#if defined(GE_VECTORS)
 typedef float GE_NAME(vector) __attribute__((vector_size(4 * GE_WIDTH), aligned(4), may_alias));
 #else
 typedef struct { float v[GE_WIDTH]; } GE_NAME(vector);
@@ -72,13 +72,18 @@ GE_INLINE void GE_NAME(dots)(
 GE_INLINE void GE_NAME(move)(
     float *const *h, float *const *o, float *const *t, int64_t n_pairs, const int n,
     const int with_context, int64_t stride, const float *gains, int64_t gain_stride,
-    float *const *next_h, float *const *next_o)
+    float *const *next_h, float *const *next_o, float *const *next_t)
 {
     for (int64_t j = 0; j < stride; j += GE_WIDTH) {
         const float *gain = gains;
         V d0 = {0}, d1 = {0}, d2 = {0}, d3 = {0}, d4 = {0};
         V t0 = d0, t1 = d0, t2 = d0, t3 = d0, t4 = d0;
-#define GE_NEGATIVE(k) if (n > k) t##k = LOAD(t[k] + j);
+#define GE_NEGATIVE(k)                      \
+    if (n > k) {                            \
+        t##k = LOAD(t[k] + j);              \
+        if (j % GE_LANES == 0)              \
+            GE_PREFETCH(next_t[k] + j);     \
+    }
         GE_NEGATIVE(0) GE_NEGATIVE(1) GE_NEGATIVE(2) GE_NEGATIVE(3) GE_NEGATIVE(4)
 #undef GE_NEGATIVE
         for (int64_t i = 0; i < n_pairs; i++, gain += gain_stride) {
@@ -141,12 +146,13 @@ GE_TARGET static void GE_NAME(block_dots)(
 }
 
 #define GE_BLOCK_MOVE(n, with_context)                                                            \
-    GE_NAME(move)(h, o, t, n_pairs, n, with_context, stride, gains, n_gains, next_h, next_o)
+    GE_NAME(move)(h, o, t, n_pairs, n, with_context, stride, gains, n_gains, next_h, next_o, \
+                  next_t)
 
 GE_TARGET static void GE_NAME(block_move)(
     float *const *h, float *const *o, float *const *t, int64_t n_pairs, int n, int with_context,
     int64_t stride, const float *gains, int64_t n_gains,
-    float *const *next_h, float *const *next_o)
+    float *const *next_h, float *const *next_o, float *const *next_t)
 {
     if (!with_context) {
         if (n == GE_TILE) { GE_BLOCK_MOVE(GE_TILE, 0); } else { GE_BLOCK_MOVE(1, 0); }

@@ -273,7 +273,7 @@ def train_diagonal(
     float32_t[:, ::1] output,        # IN OUT  (n_nodes, stride), the context vectors
     const int32_t[:, ::1] members,   # IN      (n_parts, n_strata)
     const uint64_t[:, ::1] cells,    # IN      (n_parts, n_strata)
-    int32_t[:, ::1] negatives,       # OUT     (n_parts, negative), scratch
+    int32_t[:, ::1] negatives,       # OUT     (n_parts, 2 * negative), scratch
     float32_t[:, ::1] scratch,       # OUT     (n_parts, scratch_size(negative, block))
     int64_t block,                   # pairs that share their negatives, 1 to MAX_BLOCK
     float rate,
@@ -298,6 +298,6 @@ def train_diagonal(
                 starts[bucket + 1] - starts[bucket],
                 &input[0, 0], &output[0, 0], input.shape[1],
                 &cells[column, 0], &members[column, 0], _n_members(members, column),
-                negatives.shape[1], block, rate, stream(seed, bucket),
+                negatives.shape[1] // 2, block, rate, stream(seed, bucket),
                 &negatives[row, 0], &scratch[row, 0],
             )

@@ -17,13 +17,15 @@ from graphembed._threads import run_parallel
 from graphembed.samplers.corpus import WalkCorpus
 from graphembed.samplers.walks import walks_per_block
 
-# A pool holds at most so many pairs (8 bytes each) in all ...
+# A pool holds about so many pairs (8 bytes each), 2 for every node of a large graph, ...
 _PAIRS_PER_POOL = 2**22
-# ... and on one diagonal so many table elements are touched at most, about half a second of one
-# core: between diagonals Python looks for Ctrl-C.
+_PAIRS_PER_NODE = 2
+# ... and on one diagonal so many table elements are touched at most, some tenths of a second of
+# one core: between diagonals Python looks for Ctrl-C.
 _ELEMENTS_PER_DIAGONAL = 2**29
-_MAX_PARTS = 16
-_NODES_PER_PART = 64  # at least, so that a part offers a choice of negatives
+# (parts, nodes per part): the largest of them that the graph is large enough for. A part must offer
+# a choice of negatives; many parts leave few pairs to a bucket.
+_PARTS = ((16, 64), (32, 4096))
 _INSTRUCTIONS = len(_skipgram.INSTRUCTION_SETS) - 1  # the fastest
 _CHUNKS = 64  # of a pool; fixed, so that the order of the pairs does not depend on n_threads
 
@@ -108,7 +110,7 @@ class _Grid:
         self.n_threads = corpus.n_threads
         self.n_pools = 0
         n_nodes = corpus.n_nodes
-        self.n_parts = max(1, min(_MAX_PARTS, n_nodes // _NODES_PER_PART))
+        self.n_parts = max(1, *(min(parts, n_nodes // size) for parts, size in _PARTS))
         n_strata = -(-n_nodes // self.n_parts)
         self.noise = visits.astype(np.float64) ** config.ns_exponent
         self.order = np.argsort(-visits, kind="stable").astype(np.int32)
@@ -116,7 +118,7 @@ class _Grid:
         self.members = np.empty((self.n_parts, n_strata), np.int32)
         self.cells = np.empty((self.n_parts, n_strata), np.uint64)
         self.scratch = np.empty((self.n_parts, n_strata), np.float64)
-        self.negatives = np.empty((self.n_parts, config.negative), np.int32)
+        self.negatives = np.empty((self.n_parts, 2 * config.negative), np.int32)
         size = _skipgram.scratch_size(config.negative, config.negative_sharing)
         self.work_space = np.empty((self.n_parts, size), np.float32)
         self.centres = np.empty(0, np.int32)
@@ -138,7 +140,8 @@ class _Grid:
         reach = (c.window + 1) / 2 if c.shrink_windows else c.window
         pairs_per_walk = max(1.0, 2 * reach * walk_length)
         elements_per_pair = (c.negative + 2) * self.stride
-        pairs = min(_PAIRS_PER_POOL, self.n_parts * _ELEMENTS_PER_DIAGONAL / elements_per_pair)
+        pairs = max(_PAIRS_PER_POOL, _PAIRS_PER_NODE * len(self.part))
+        pairs = min(pairs, self.n_parts * _ELEMENTS_PER_DIAGONAL / elements_per_pair)
         return max(1, int(pairs / pairs_per_walk))
 
     def _stream(self, purpose: str, number: int = 0) -> int:
