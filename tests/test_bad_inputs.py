@@ -346,6 +346,7 @@ WRONG_VALUES: dict[str, list[tuple[Any, str]]] = {
     "learning_rate": [(0, "> 0"), (NAN, "a finite number > 0"), (INF, "a finite number > 0")],
     "min_learning_rate": [(-0.1, "in"), (NAN, "in"), (1.0, "<= learning_rate=0.025")],
     "shrink_windows": [(1, "True or False"), ("no", "True or False")],
+    "negative_sharing": [(0, "an int from 1 to 64"), (65, "from 1 to 64"), (8.0, "from 1 to 64")],
     "strategy": [("fast", "one of 'auto', 'rejection', 'alias'"), (None, "one of")],
     "memory_budget": [(-1, "an int >= 0"), (1.5, "an int >= 0")],
     "trainer": [("pytorch", "one of 'graphembed', 'gensim'")],

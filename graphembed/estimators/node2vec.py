@@ -131,8 +131,8 @@ class Node2Vec(_WalkEmbedding):
     shrink_windows : bool, default=True
         word2vec's reduced windows: each window is uniform on 1 to `window`.
     negative_sharing : int, default=8
-        Pairs that share the same negatives, 1 to 64. With 1 every pair draws its own, as in
-        word2vec; 8 is two to three times as fast.
+        Pairs that share their negatives, 1 to 64. With 1 every pair draws its own, as in word2vec;
+        8 takes half the time at the same quality. gensim shares none.
     strategy : {"auto", "rejection", "alias"}, default="auto"
         How second-order steps are drawn, see `sample_walks`.
     memory_budget : int, default=128 MiB
@@ -169,15 +169,19 @@ class Node2Vec(_WalkEmbedding):
     -----
     Time O(epochs * n_walks * n_nodes * walk_length * window * negative * n_components). Memory:
     the graph, two float32 tables of shape (n_nodes, n_components), about 50 bytes per node, and
-    pools of 40 MB; the walks are trained on as they are made and never stored. A node without
-    edges keeps its small random start vector. Differences from the reference program: walks are
-    exact for any p and q without tables of size sum(degree ** 2); frequent nodes are not
-    subsampled; the negatives of a pair come from a random part of the nodes that is drawn anew for
-    every pool of walks.
+    pools of 40 MB, or 16 bytes per node if that is more; the walks are trained on as they are made
+    and never stored. A node without edges keeps its small random start vector. Differences from
+    the reference program: walks are exact for any p and q without tables of size
+    sum(degree ** 2); frequent nodes are not subsampled; the negatives come from a random part of
+    the nodes that is drawn anew for every pool of walks, and `negative_sharing` pairs, which are
+    moved together, share them (Ji et al. 2016 share them in a window). A `learning_rate` of 0.5 is
+    too large for shared negatives on small graphs.
 
     References
     ----------
     Grover, A. and Leskovec, J. (2016). node2vec: Scalable feature learning for networks. KDD.
+
+    Ji, S. et al. (2016). Parallelizing word2vec in shared and distributed memory. arXiv:1604.04661.
 
     Mikolov, T. et al. (2013). Distributed representations of words and phrases. NeurIPS.
 
@@ -279,8 +283,8 @@ class DeepWalk(_WalkEmbedding):
     shrink_windows : bool, default=True
         word2vec's reduced windows: each window is uniform on 1 to `window`.
     negative_sharing : int, default=8
-        Pairs that share the same negatives, 1 to 64. With 1 every pair draws its own, as in
-        word2vec; 8 is two to three times as fast.
+        Pairs that share their negatives, 1 to 64. With 1 every pair draws its own, as in word2vec;
+        8 takes half the time at the same quality. gensim shares none.
     trainer : {"graphembed", "gensim"}, default="graphembed"
         Who trains: this library, or gensim on the same walks (needs ``graphembed[gensim]``;
         repeats only with one thread).
