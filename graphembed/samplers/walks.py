@@ -31,6 +31,8 @@ DEFAULT_MEMORY_BUDGET = 128 * 2**20  # bytes of second-order alias tables that "
 # Nodes per block of walks: between blocks Python looks for Ctrl-C, and a block stays in cache.
 _NODES_PER_BLOCK = 2**20
 
+_STEPS_PER_CALL = 2**22  # longer walks are walked in several parts
+
 _ARCS_PER_BLOCK = 2**20  # gathered at a time, so that no array of n_arcs is made
 _CELLS_PER_BLOCK = 2**21  # of second-order alias cells, between which Ctrl-C is heard
 _SCRATCH_ROWS = 64  # rows of work space while the second-order tables are built
@@ -119,6 +121,7 @@ class Walker:
             most = max(16, int(graph.degrees.max(initial=1)))
             self._trials = min(most, max(self.q, 1.0 / self.q))
             self._strengths = _strengths(graph)
+            self._filter = _build_filter(graph, n_threads)
         elif self.strategy == "alias":
             self._offsets, self._second_cells = self._second_order_cells(n_threads)
 
@@ -146,25 +149,33 @@ class Walker:
         n_threads : int, default=1
             Number of threads.
         """
-        g, ends = self.graph, (starts, walk_ids, walks)
+        g, rows = self.graph, (starts, walk_ids, walks)
+        n_rows, walk_length = walks.shape
+        steps_per_call = max(1, _STEPS_PER_CALL // max(1, n_rows))
+        for first_step in range(0, walk_length, steps_per_call):
+            steps = (first_step, min(first_step + steps_per_call, walk_length))
 
-        def kernel(begin: int, end: int, n: int) -> None:
-            if self.strategy == "first-order":
-                _walks.first_order_walks(
-                    g.indptr, g.indices, self._cells, *ends, seed, begin, end, n
-                )
-            elif self.strategy == "alias":
-                _walks.alias_walks(
-                    g.indptr, g.indices, self._cells, self._offsets, self._second_cells, *ends,
-                    seed, begin, end, n,
-                )  # fmt: skip
-            else:
-                _walks.rejection_walks(
-                    g.indptr, g.indices, self._weights, self._cells, self._strengths, *ends,
-                    self.p, self.q, g.directed, seed, begin, end, n,
-                )  # fmt: skip
+            def kernel(
+                begin: int, end: int, n: int, steps: tuple[int, int] = steps
+            ) -> None:
+                if self.strategy == "first-order":
+                    _walks.first_order_walks(
+                        g.indptr, g.indices, self._cells, *rows, *steps, seed, begin, end, n
+                    )
+                elif self.strategy == "alias":
+                    _walks.alias_walks(
+                        g.indptr, g.indices, self._cells, self._offsets, self._second_cells, *rows,
+                        *steps, seed, begin, end, n,
+                    )  # fmt: skip
+                else:
+                    _walks.rejection_walks(
+                        g.indptr, g.indices, self._weights, self._cells, self._strengths,
+                        self._filter, *rows, self.p, self.q, g.directed, *steps, seed, begin, end,
+                        n,
+                    )  # fmt: skip
 
-        run_parallel(kernel, len(starts), n_threads, work=int(walks.size * self._trials))
+            n_steps = n_rows * (steps[1] - steps[0])
+            run_parallel(kernel, n_rows, n_threads, work=int(n_steps * self._trials))
 
     def _second_order_cells(self, n_threads: int) -> tuple[NDArray[np.int64], NDArray[np.uint64]]:
         g = self.graph
@@ -199,6 +210,16 @@ def _first_order_cells(graph: Graph, n_threads: int) -> NDArray[np.uint64]:
 
     run_parallel(kernel, graph.n_nodes, n_threads, work=graph.n_arcs)
     return cells
+
+
+def _build_filter(graph: Graph, n_threads: int) -> NDArray[np.uint8]:
+    filter = np.empty(graph.n_arcs, np.uint8)
+
+    def kernel(begin: int, end: int, n: int) -> None:
+        _walks.build_filter(graph.indptr, graph.indices, filter, begin, end, n)
+
+    run_parallel(kernel, graph.n_nodes, n_threads, work=graph.n_arcs)
+    return filter
 
 
 def _strengths(graph: Graph) -> NDArray[np.float64]:

@@ -1,0 +1,563 @@
+/* Random walks on a CSR graph, many walkers at a time in one thread.
+ *
+ * A step is a chain of loads that depend on each other, and on a large graph each of them misses
+ * the caches. So a thread keeps a group of walkers and takes them through a step together, one load
+ * of the chain after the other: what a walker needs next is prefetched while the others have their
+ * turn (Sun et al. 2021, ThunderRW). What a walker does depends on its own key alone, hence neither
+ * the size of a group nor its members matter to the walks.
+ */
+#ifndef GRAPHEMBED_WALKS_H
+#define GRAPHEMBED_WALKS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "_rng.h"
+
+#if defined(__GNUC__) || defined(__clang__)
+#define GE_PREFETCH(address) __builtin_prefetch(address)
+#elif defined(_MSC_VER) && (defined(_M_X64) || defined(_M_IX86))
+#include <xmmintrin.h>
+#define GE_PREFETCH(address) _mm_prefetch((const char *)(address), _MM_HINT_T0)
+#else
+#define GE_PREFETCH(address) ((void)(address))
+#endif
+
+#define GE_GROUP 64 /* walkers of a group at most */
+
+typedef struct {
+    const int64_t *indptr;
+    const int32_t *indices;  /* sorted within a row */
+    const float *weights;    /* NULL if unweighted */
+    const uint64_t *cells;   /* first-order alias cells, one per arc; NULL if unweighted */
+    const double *strengths; /* sum of the weights of a node's out-arcs; NULL if unweighted */
+    const uint8_t *filter;   /* one byte per arc, see ge_filter_row; may be NULL */
+    int directed;
+} ge_graph;
+
+/* Rows first..last of a block of walks, and the steps first_step..last_step of each. Steps before
+ * first_step have been walked: where a walk stands can be read off its row. */
+typedef struct {
+    const int32_t *starts;
+    const int64_t *walk_ids;
+    int32_t *walks;
+    int64_t length;
+    int64_t first, last;
+    int64_t first_step, last_step;
+    uint64_t seed;
+    int group;
+} ge_rows;
+
+static inline int64_t ge_degree(const ge_graph *graph, int32_t v)
+{
+    return graph->indptr[v + 1] - graph->indptr[v];
+}
+
+static inline void ge_end_walk(int32_t *walk, int64_t step, int64_t end)
+{
+    for (; step < end; step++)
+        walk[step] = -1;
+}
+
+/* The place of x in the sorted row of n nodes, or -1. */
+static inline int64_t ge_find(const int32_t *row, int64_t n, int32_t x)
+{
+    const int32_t *base = row;
+    if (n == 0)
+        return -1;
+    while (n > 1) { /* without an unpredictable branch */
+        const int64_t half = n >> 1;
+        base += (base[half - 1] < x) ? half : 0;
+        n -= half;
+    }
+    return *base == x ? base - row : -1;
+}
+
+/* The arc t -> x, or -1. */
+static inline int64_t ge_find_arc(const ge_graph *graph, int32_t t, int32_t x)
+{
+    const int64_t first = graph->indptr[t];
+    const int64_t place = ge_find(graph->indices + first, graph->indptr[t + 1] - first, x);
+    return place < 0 ? -1 : first + place;
+}
+
+static inline double ge_weight(const ge_graph *graph, int64_t arc)
+{
+    return graph->weights != NULL ? (double)graph->weights[arc] : 1.0;
+}
+
+/* ------------------------------------------------------------------------------------------------
+ * First order
+ * --------------------------------------------------------------------------------------------- */
+
+/* Walkers that take every step together. */
+typedef struct {
+    uint64_t counter[GE_GROUP]; /* the next draw is mix64(counter + golden) */
+    int64_t arc[GE_GROUP];
+    int64_t first[GE_GROUP];
+    int64_t degree[GE_GROUP];
+    uint32_t position[GE_GROUP]; /* within the alias cell */
+    int32_t node[GE_GROUP];
+    int32_t *walk[GE_GROUP];
+    int n;
+} ge_group;
+
+/* Put rows first..first + n on their nodes; those that have ended are left out. */
+static inline void ge_group_start(
+    ge_group *group, const ge_graph *graph, const ge_rows *rows, int64_t first, int64_t n)
+{
+    int64_t i;
+    group->n = 0;
+    for (i = first; i < first + n; i++) {
+        int32_t *walk = rows->walks + i * rows->length;
+        const int k = group->n;
+        if (rows->first_step == 0)
+            walk[0] = rows->starts[i];
+        else if (walk[rows->first_step - 1] < 0) {
+            ge_end_walk(walk, rows->first_step, rows->last_step);
+            continue;
+        }
+        group->node[k] = rows->first_step == 0 ? walk[0] : walk[rows->first_step - 1];
+        group->walk[k] = walk;
+        group->counter[k] = ge_stream(rows->seed, (uint64_t)rows->walk_ids[i])
+            + (uint64_t)(rows->first_step > 1 ? rows->first_step : 1) * GE_GOLDEN;
+        GE_PREFETCH(&graph->indptr[group->node[k]]);
+        group->n++;
+    }
+}
+
+/* Walker k stands at a dead end: the last walker takes its place. */
+static inline void ge_group_leave(ge_group *group, int k, int64_t step, int64_t last_step)
+{
+    const int last = --group->n;
+    ge_end_walk(group->walk[k], step, last_step);
+    group->node[k] = group->node[last];
+    group->walk[k] = group->walk[last];
+    group->counter[k] = group->counter[last];
+    group->arc[k] = group->arc[last];
+}
+
+static inline void ge_first_order_group(
+    const ge_graph *graph, const ge_rows *rows, int64_t begin, int64_t n, const int weighted)
+{
+    ge_group group;
+    int64_t step;
+    int k;
+    ge_group_start(&group, graph, rows, begin, n);
+    for (step = rows->first_step > 1 ? rows->first_step : 1; step < rows->last_step; step++) {
+        for (k = 0; k < group.n; k++) {
+            const int64_t first = graph->indptr[group.node[k]];
+            const int64_t degree = graph->indptr[group.node[k] + 1] - first;
+            uint64_t low;
+            if (degree == 0) {
+                ge_group_leave(&group, k--, step, rows->last_step);
+                continue;
+            }
+            group.counter[k] += GE_GOLDEN;
+            group.arc[k] = first
+                + (int64_t)ge_multiply_high(ge_mix64(group.counter[k]), (uint64_t)degree, &low);
+            if (weighted) {
+                group.first[k] = first;
+                group.position[k] = (uint32_t)(low >> 32);
+                GE_PREFETCH(&graph->cells[group.arc[k]]);
+            }
+            GE_PREFETCH(&graph->indices[group.arc[k]]);
+        }
+        for (k = 0; weighted && k < group.n; k++) {
+            const uint64_t cell = graph->cells[group.arc[k]];
+            const int64_t other = group.first[k] + (int64_t)(cell >> 32);
+            group.arc[k] = group.position[k] < (uint32_t)cell ? group.arc[k] : other;
+            GE_PREFETCH(&graph->indices[group.arc[k]]);
+        }
+        for (k = 0; k < group.n; k++) {
+            const int32_t x = graph->indices[group.arc[k]];
+            group.walk[k][step] = x;
+            group.node[k] = x;
+            GE_PREFETCH(&graph->indptr[x]);
+            GE_PREFETCH(&graph->indptr[x + 1]);
+        }
+    }
+}
+
+static inline void ge_first_order_rows(const ge_graph *graph, const ge_rows *rows)
+{
+    int64_t i;
+    for (i = rows->first; i < rows->last; i += rows->group) {
+        const int64_t n = i + rows->group < rows->last ? rows->group : rows->last - i;
+        if (graph->cells != NULL)
+            ge_first_order_group(graph, rows, i, n, 1);
+        else
+            ge_first_order_group(graph, rows, i, n, 0);
+    }
+}
+
+/* ------------------------------------------------------------------------------------------------
+ * Second order by alias tables, one for every arc
+ * --------------------------------------------------------------------------------------------- */
+
+/* offsets[a] .. offsets[a + 1] are the cells of the step after arc a. */
+static inline void ge_alias_group(const ge_graph *graph, const int64_t *offsets,
+    const uint64_t *cells, const ge_rows *rows, int64_t begin, int64_t n)
+{
+    ge_group group;
+    int64_t step;
+    int k;
+    ge_group_start(&group, graph, rows, begin, n);
+    for (step = rows->first_step > 1 ? rows->first_step : 1; step < rows->last_step; step++) {
+        for (k = 0; k < group.n; k++) {
+            const int32_t v = group.node[k];
+            const int64_t first = graph->indptr[v], degree = graph->indptr[v + 1] - first;
+            uint64_t low;
+            if (degree == 0) {
+                ge_group_leave(&group, k--, step, rows->last_step);
+                continue;
+            }
+            if (step == rows->first_step && step > 1) /* resumed */
+                group.arc[k] = ge_find_arc(graph, group.walk[k][step - 2], v);
+            group.counter[k] += GE_GOLDEN;
+            group.first[k] = first;
+            group.degree[k] = (int64_t)ge_multiply_high(
+                ge_mix64(group.counter[k]), (uint64_t)degree, &low); /* own outcome */
+            group.position[k] = (uint32_t)(low >> 32);
+            if (step > 1)
+                GE_PREFETCH(&cells[offsets[group.arc[k]] + group.degree[k]]);
+            else if (graph->cells != NULL)
+                GE_PREFETCH(&graph->cells[first + group.degree[k]]);
+        }
+        for (k = 0; k < group.n; k++) {
+            int64_t own = group.degree[k];
+            if (step > 1 || graph->cells != NULL) {
+                const uint64_t cell = step > 1 ? cells[offsets[group.arc[k]] + own]
+                                               : graph->cells[group.first[k] + own];
+                own = group.position[k] < (uint32_t)cell ? own : (int64_t)(cell >> 32);
+            }
+            group.arc[k] = group.first[k] + own;
+            GE_PREFETCH(&graph->indices[group.arc[k]]);
+            GE_PREFETCH(&offsets[group.arc[k]]);
+        }
+        for (k = 0; k < group.n; k++) {
+            const int32_t x = graph->indices[group.arc[k]];
+            group.walk[k][step] = x;
+            group.node[k] = x;
+            GE_PREFETCH(&graph->indptr[x]);
+            GE_PREFETCH(&graph->indptr[x + 1]);
+        }
+    }
+}
+
+static inline void ge_alias_rows(const ge_graph *graph, const int64_t *offsets,
+    const uint64_t *cells, const ge_rows *rows)
+{
+    int64_t i;
+    for (i = rows->first; i < rows->last; i += rows->group) {
+        const int64_t n = i + rows->group < rows->last ? rows->group : rows->last - i;
+        ge_alias_group(graph, offsets, cells, rows, i, n);
+    }
+}
+
+/* ------------------------------------------------------------------------------------------------
+ * Second order by rejection
+ * --------------------------------------------------------------------------------------------- */
+
+/* Grover and Leskovec 2016, eq. 2: from t over v to x the weight of v -> x is multiplied by 1/p if
+ * x is t, by 1 if the arc t -> x exists, by 1/q otherwise. */
+typedef struct {
+    double return_factor;  /* 1 / p */
+    double outward_factor; /* 1 / q */
+    double envelope;       /* upper bound of the factors of all x other than t */
+    double lower;          /* lower bound of the same */
+} ge_law;
+
+static inline ge_law ge_make_law(double p, double q)
+{
+    ge_law law;
+    law.return_factor = 1.0 / p;
+    law.outward_factor = 1.0 / q;
+    law.envelope = law.outward_factor > 1.0 ? law.outward_factor : 1.0;
+    law.lower = law.outward_factor < 1.0 ? law.outward_factor : 1.0;
+    return law;
+}
+
+/* The filter of a row of n arcs is n bytes: each head sets two bits of one byte. Both bits set: the
+ * arc may exist (one wrong answer in about fifteen); else it does not. One cache line answers, and
+ * for a walker that tries several heads it is mostly the same one. */
+static inline int64_t ge_filter_byte(int32_t x, int64_t n, uint8_t *bits)
+{
+    const uint64_t hash = (uint64_t)(uint32_t)x * GE_GOLDEN;
+    uint64_t low;
+    *bits = (uint8_t)(1u << ((hash >> 23) & 7) | 1u << ((hash >> 29) & 7));
+    return (int64_t)ge_multiply_high(hash, (uint64_t)n, &low);
+}
+
+static inline void ge_filter_row(const int32_t *row, int64_t n, uint8_t *filter)
+{
+    int64_t i;
+    uint8_t bits;
+    for (i = 0; i < n; i++)
+        filter[i] = 0;
+    for (i = 0; i < n; i++) {
+        const int64_t place = ge_filter_byte(row[i], n, &bits);
+        filter[place] |= bits;
+    }
+}
+
+/* The place of x in the row of `degree` arcs that begins at `first`, or -1. */
+static inline int64_t ge_place(const ge_graph *graph, int64_t first, int64_t degree, int32_t x)
+{
+    if (graph->filter != NULL && degree > 0) {
+        uint8_t bits;
+        const int64_t place = ge_filter_byte(x, degree, &bits);
+        if ((graph->filter[first + place] & bits) != bits)
+            return -1;
+    }
+    return ge_find(graph->indices + first, degree, x);
+}
+
+static inline double ge_factor(
+    const ge_graph *graph, const ge_law *law, int64_t first, int64_t degree, int32_t t, int32_t x)
+{
+    if (x == t)
+        return law->return_factor;
+    return ge_place(graph, first, degree, x) >= 0 ? 1.0 : law->outward_factor;
+}
+
+typedef struct {
+    uint64_t key;          /* of the walk */
+    uint64_t step_key;     /* of the step */
+    int64_t first, degree; /* the row of node */
+    int64_t tail_first, tail_degree; /* the row of tail */
+    int64_t arc;           /* proposed */
+    double strength;       /* of node */
+    double excess;         /* mass of the return arc above the envelope */
+    double height;         /* of the trial: accepted if below the factor */
+    double weight;         /* of the arc tail -> node */
+    int32_t *walk;
+    int64_t step;          /* that is being drawn */
+    int64_t trial;
+    uint32_t position;     /* within the alias cell */
+    int32_t tail;          /* t, or -1 at the first step */
+    int32_t node;          /* v */
+    int32_t next;          /* x */
+} ge_walker;
+
+/* The exact draw by enumeration: the arc at which the running sum passes u times the total. */
+static inline int64_t ge_scan_arc(
+    const ge_graph *graph, const ge_law *law, const ge_walker *w, double u)
+{
+    int64_t arc;
+    double total = 0.0, running = 0.0;
+    for (arc = w->first; arc < w->first + w->degree; arc++)
+        total += ge_weight(graph, arc)
+            * ge_factor(graph, law, w->tail_first, w->tail_degree, w->tail, graph->indices[arc]);
+    for (arc = w->first; arc < w->first + w->degree; arc++) {
+        running += ge_weight(graph, arc)
+            * ge_factor(graph, law, w->tail_first, w->tail_degree, w->tail, graph->indices[arc]);
+        if (running > u * total)
+            return arc;
+    }
+    return w->first + w->degree - 1;
+}
+/* Start the next row in this place; 0 if there is none left. */
+static inline int ge_walker_start(
+    ge_walker *w, const ge_graph *graph, const ge_rows *rows, int64_t *next_row)
+{
+    while (*next_row < rows->last) {
+        const int64_t i = (*next_row)++, step = rows->first_step;
+        w->walk = rows->walks + i * rows->length;
+        if (step == 0)
+            w->walk[0] = rows->starts[i];
+        else if (w->walk[step - 1] < 0) {
+            ge_end_walk(w->walk, step, rows->last_step);
+            continue;
+        }
+        w->step = step > 1 ? step : 1;
+        w->node = w->walk[w->step - 1];
+        w->tail = -1;
+        w->tail_first = w->tail_degree = 0;
+        w->weight = 1.0;
+        if (step > 1) { /* resumed */
+            w->tail = w->walk[step - 2];
+            w->tail_first = graph->indptr[w->tail];
+            w->tail_degree = ge_degree(graph, w->tail);
+            w->weight = ge_weight(graph, ge_find_arc(graph, w->tail, w->node));
+        }
+        w->key = ge_stream(rows->seed, (uint64_t)rows->walk_ids[i]);
+        GE_PREFETCH(&graph->indptr[w->node]);
+        GE_PREFETCH(&graph->indptr[w->node + 1]);
+        if (graph->strengths != NULL)
+            GE_PREFETCH(&graph->strengths[w->node]);
+        return 1;
+    }
+    return 0;
+}
+
+/* The walker has come to a node: prepare the trials of its next step. 0 if the walk has ended. */
+static inline int ge_walker_enter(
+    ge_walker *w, const ge_graph *graph, const ge_law *law, const ge_rows *rows)
+{
+    w->first = graph->indptr[w->node];
+    w->degree = graph->indptr[w->node + 1] - w->first;
+    if (w->step >= rows->last_step || w->degree == 0) {
+        ge_end_walk(w->walk, w->step, rows->last_step);
+        return 0;
+    }
+    w->step_key = ge_draw(w->key, (uint64_t)w->step);
+    w->trial = 0;
+    w->strength = graph->strengths != NULL ? graph->strengths[w->node] : (double)w->degree;
+    w->excess = 0.0;
+    if (law->return_factor > law->envelope && w->tail >= 0) {
+        if (graph->directed) {
+            const int64_t place = ge_place(graph, w->first, w->degree, w->tail);
+            if (place >= 0)
+                w->excess = (law->return_factor - law->envelope)
+                    * ge_weight(graph, w->first + place);
+        }
+        else /* both arcs exist and have one weight */
+            w->excess = (law->return_factor - law->envelope) * w->weight;
+    }
+    return 1;
+}
+
+/* Draw a point of a trial and the arc it proposes. 1: the point lies in the excess of the return
+ * arc. An arc that needs no trial gets a height below all factors.
+ *
+ * The part of the return arc's mass above the envelope is a lot of its own, so a small p does not
+ * raise the envelope (Yang et al. 2019, KnightKing, section 4). One trial draws a point on
+ * [0, excess + envelope * strength): below excess it is the return arc; otherwise the height
+ * (point - excess) / strength is uniform in [0, envelope) and a proposal is accepted if the height
+ * is below its factor. A row that refuses as many trials as it has arcs is enumerated instead; each
+ * trial is independent, so the law stays exact. */
+static inline int ge_walker_propose(
+    ge_walker *w, const ge_graph *graph, const ge_law *law, const int weighted)
+{
+    uint64_t r = w->step_key, low;
+    w->height = -1.0;
+    w->position = 0;
+    if (w->degree == 1) {
+        w->arc = w->first;
+        return 0;
+    }
+    if (w->tail >= 0) {
+        double point;
+        if (w->trial == (w->degree > 16 ? w->degree : 16)) {
+            w->arc = ge_scan_arc(graph, law, w,
+                ge_unit(ge_draw(w->step_key, 2 * (uint64_t)w->trial)));
+            return 0;
+        }
+        point = ge_unit(ge_draw(w->step_key, 2 * (uint64_t)w->trial))
+            * (w->excess + law->envelope * w->strength);
+        if (point < w->excess) {
+            w->next = w->tail;
+            return 1;
+        }
+        w->height = (point - w->excess) / w->strength;
+        r = ge_draw(w->step_key, 2 * (uint64_t)w->trial + 1);
+        w->trial++;
+    }
+    w->arc = w->first + (int64_t)ge_multiply_high(r, (uint64_t)w->degree, &low);
+    if (weighted)
+        w->position = (uint32_t)(low >> 32);
+    return 0;
+}
+
+static inline void ge_rejection_group(
+    const ge_graph *graph, const ge_law *law, const ge_rows *rows, const int weighted)
+{
+    ge_walker walkers[GE_GROUP];
+    /* Places of the walkers that have moved, that try, that have proposed, that ask. */
+    uint8_t moved[GE_GROUP], ready[2 * GE_GROUP], proposed[GE_GROUP], asking[GE_GROUP];
+    int n_moved = 0, n_ready = 0, k;
+    int64_t next_row = rows->first;
+    while (n_moved < rows->group && ge_walker_start(&walkers[n_moved], graph, rows, &next_row)) {
+        moved[n_moved] = (uint8_t)n_moved;
+        n_moved++;
+    }
+    while (n_moved + n_ready > 0) {
+        int n_started = 0, n_proposed = 0, n_asking = 0;
+        for (k = 0; k < n_moved; k++) {
+            ge_walker *w = &walkers[moved[k]];
+            if (ge_walker_enter(w, graph, law, rows))
+                ready[n_ready++] = moved[k];
+            else if (ge_walker_start(w, graph, rows, &next_row))
+                moved[n_started++] = moved[k];
+        }
+        n_moved = n_started;
+        for (k = 0; k < n_ready; k++) {
+            ge_walker *w = &walkers[ready[k]];
+            if (ge_walker_propose(w, graph, law, weighted)) {
+                moved[n_moved++] = ready[k];
+                continue;
+            }
+            proposed[n_proposed++] = ready[k];
+            if (weighted) {
+                GE_PREFETCH(&graph->cells[w->arc]);
+                GE_PREFETCH(&graph->weights[w->arc]);
+            }
+            GE_PREFETCH(&graph->indices[w->arc]);
+        }
+        for (k = 0; weighted && k < n_proposed; k++) {
+            ge_walker *w = &walkers[proposed[k]];
+            if (w->degree > 1 && (w->height >= 0.0 || w->tail < 0)) {
+                const uint64_t cell = graph->cells[w->arc];
+                const int64_t other = w->first + (int64_t)(cell >> 32);
+                w->arc = w->position < (uint32_t)cell ? w->arc : other;
+                GE_PREFETCH(&graph->indices[w->arc]);
+                GE_PREFETCH(&graph->weights[w->arc]);
+            }
+        }
+        n_ready = 0;
+        for (k = 0; k < n_proposed; k++) {
+            ge_walker *w = &walkers[proposed[k]];
+            const int32_t x = graph->indices[w->arc];
+            const int back = x == w->tail;
+            const int accept = w->height < (back ? law->return_factor : law->lower);
+            const int ask = !accept & !back;
+            w->next = x;
+            moved[n_moved] = proposed[k];
+            n_moved += accept;
+            asking[n_asking] = proposed[k];
+            n_asking += ask;
+            ready[n_ready] = proposed[k];
+            n_ready += !accept & !ask;
+            if (graph->filter != NULL) {
+                uint8_t bits;
+                GE_PREFETCH(&graph->filter[w->tail_first
+                    + ge_filter_byte(x, w->tail_degree, &bits)]);
+            }
+        }
+        for (k = 0; k < n_asking; k++) {
+            ge_walker *w = &walkers[asking[k]];
+            const int near = ge_place(graph, w->tail_first, w->tail_degree, w->next) >= 0;
+            const int accept = w->height < (near ? 1.0 : law->outward_factor);
+            moved[n_moved] = asking[k];
+            n_moved += accept;
+            ready[n_ready] = asking[k];
+            n_ready += !accept;
+        }
+        for (k = n_started; k < n_moved; k++) {
+            ge_walker *w = &walkers[moved[k]];
+            if (weighted && w->next != w->tail)
+                w->weight = graph->weights[w->arc];
+            w->walk[w->step++] = w->next;
+            w->tail = w->node;
+            w->tail_first = w->first;
+            w->tail_degree = w->degree;
+            w->node = w->next;
+            GE_PREFETCH(&graph->indptr[w->node]);
+            GE_PREFETCH(&graph->indptr[w->node + 1]);
+            if (weighted)
+                GE_PREFETCH(&graph->strengths[w->node]);
+        }
+    }
+}
+
+static inline void ge_rejection_rows(
+    const ge_graph *graph, const ge_law *law, const ge_rows *rows)
+{
+    if (graph->cells != NULL)
+        ge_rejection_group(graph, law, rows, 1);
+    else
+        ge_rejection_group(graph, law, rows, 0);
+}
+
+#endif
