@@ -16,7 +16,6 @@ from graphembed._kernels._typedefs cimport float32_t, float64_t, int32_t, int64_
 
 
 cdef extern from "_walks.h" nogil:
-    const int GROUP "GE_GROUP"
 
     ctypedef struct Csr "ge_graph":
         const int64_t *indptr
@@ -37,7 +36,6 @@ cdef extern from "_walks.h" nogil:
         int64_t first_step
         int64_t last_step
         uint64_t seed
-        int group
 
     ctypedef struct Law "ge_law":
         pass
@@ -81,13 +79,12 @@ cdef Rows _rows(
     rows.first_step = first_step
     rows.last_step = last_step
     rows.seed = seed
-    rows.group = GROUP
     return rows
 
 
 cdef int64_t _chunk(int64_t n_rows, int n_threads) noexcept nogil:
     """Rows that a thread takes at a time: some groups full, and some for each thread."""
-    return min(16 * GROUP, max(1, -(-n_rows // (4 * n_threads))))
+    return min(1024, max(1, -(-n_rows // (4 * n_threads))))
 
 
 # ---------------------------------------------------------------------------------------------

@@ -45,7 +45,6 @@ typedef struct {
     int64_t first, last;
     int64_t first_step, last_step;
     uint64_t seed;
-    int group;
 } ge_rows;
 
 static inline int64_t ge_degree(const ge_graph *graph, int32_t v)
@@ -182,8 +181,8 @@ static inline void ge_first_order_group(
 static inline void ge_first_order_rows(const ge_graph *graph, const ge_rows *rows)
 {
     int64_t i;
-    for (i = rows->first; i < rows->last; i += rows->group) {
-        const int64_t n = i + rows->group < rows->last ? rows->group : rows->last - i;
+    for (i = rows->first; i < rows->last; i += GE_GROUP) {
+        const int64_t n = i + GE_GROUP < rows->last ? GE_GROUP : rows->last - i;
         if (graph->cells != NULL)
             ge_first_order_group(graph, rows, i, n, 1);
         else
@@ -249,8 +248,8 @@ static inline void ge_alias_rows(const ge_graph *graph, const int64_t *offsets,
     const uint64_t *cells, const ge_rows *rows)
 {
     int64_t i;
-    for (i = rows->first; i < rows->last; i += rows->group) {
-        const int64_t n = i + rows->group < rows->last ? rows->group : rows->last - i;
+    for (i = rows->first; i < rows->last; i += GE_GROUP) {
+        const int64_t n = i + GE_GROUP < rows->last ? GE_GROUP : rows->last - i;
         ge_alias_group(graph, offsets, cells, rows, i, n);
     }
 }
@@ -301,15 +300,19 @@ static inline void ge_filter_row(const int32_t *row, int64_t n, uint8_t *filter)
     }
 }
 
-/* The place of x in the row of `degree` arcs that begins at `first`, or -1. */
+/* 0 if x is surely not in the row of `degree` arcs that begins at `first`. */
+static inline int ge_maybe(const ge_graph *graph, int64_t first, int64_t degree, int32_t x)
+{
+    uint8_t bits;
+    const int64_t place = ge_filter_byte(x, degree, &bits);
+    return graph->filter == NULL || (graph->filter[first + place] & bits) == bits;
+}
+
+/* The place of x in that row, or -1. */
 static inline int64_t ge_place(const ge_graph *graph, int64_t first, int64_t degree, int32_t x)
 {
-    if (graph->filter != NULL && degree > 0) {
-        uint8_t bits;
-        const int64_t place = ge_filter_byte(x, degree, &bits);
-        if ((graph->filter[first + place] & bits) != bits)
-            return -1;
-    }
+    if (degree == 0 || !ge_maybe(graph, first, degree, x))
+        return -1;
     return ge_find(graph->indices + first, degree, x);
 }
 
@@ -340,23 +343,117 @@ typedef struct {
     int32_t next;          /* x */
 } ge_walker;
 
-/* The exact draw by enumeration: the arc at which the running sum passes u times the total. */
+/* Trials of a step before its law is enumerated: about as many as cost as much. */
+static inline int64_t ge_trials(const ge_law *law, int64_t tail_degree, int64_t degree)
+{
+    const int64_t shorter = tail_degree < degree ? tail_degree : degree;
+    return 2 + (law->outward_factor < 1.0 ? shorter : degree) / 2;
+}
+
+/* One of a list of arcs, in proportion to their masses, in one pass: each takes the place of the
+ * one chosen before with the share of its mass in the sum so far (Chao 1982). */
+typedef struct {
+    uint64_t key, counter;
+    double total;
+    int64_t chosen;
+} ge_choice;
+
+static inline void ge_choose(ge_choice *choice, double mass, int64_t arc)
+{
+    choice->total += mass;
+    if (ge_unit(ge_draw(choice->key, choice->counter++)) * choice->total < mass)
+        choice->chosen = arc;
+}
+
+/* An arc of node by the exact law, every arc visited: O(degree). */
 static inline int64_t ge_scan_arc(
-    const ge_graph *graph, const ge_law *law, const ge_walker *w, double u)
+    const ge_graph *graph, const ge_law *law, const ge_walker *w, ge_choice choice)
 {
     int64_t arc;
-    double total = 0.0, running = 0.0;
     for (arc = w->first; arc < w->first + w->degree; arc++)
-        total += ge_weight(graph, arc)
-            * ge_factor(graph, law, w->tail_first, w->tail_degree, w->tail, graph->indices[arc]);
-    for (arc = w->first; arc < w->first + w->degree; arc++) {
-        running += ge_weight(graph, arc)
-            * ge_factor(graph, law, w->tail_first, w->tail_degree, w->tail, graph->indices[arc]);
-        if (running > u * total)
+        ge_choose(&choice, ge_weight(graph, arc)
+            * ge_factor(graph, law, w->tail_first, w->tail_degree, w->tail, graph->indices[arc]),
+            arc);
+    return choice.chosen;
+}
+
+/* An arc of node to x other than tail, in proportion to the weights: proposals, and a scan of the
+ * row where tail has nearly all of the weight. */
+static inline int64_t ge_other_arc(const ge_graph *graph, const ge_walker *w, ge_choice choice)
+{
+    int64_t arc;
+    int trial;
+    for (trial = 0; trial < 16; trial++) {
+        const uint64_t r = ge_draw(choice.key, choice.counter++);
+        uint64_t low;
+        arc = w->first + (int64_t)(graph->cells != NULL
+            ? ge_alias_draw(graph->cells + w->first, (uint64_t)w->degree, r)
+            : ge_multiply_high(r, (uint64_t)w->degree, &low));
+        if (graph->indices[arc] != w->tail)
             return arc;
     }
-    return w->first + w->degree - 1;
+    for (arc = w->first; arc < w->first + w->degree; arc++)
+        if (graph->indices[arc] != w->tail)
+            ge_choose(&choice, ge_weight(graph, arc), arc);
+    return choice.chosen;
 }
+
+/* An arc of node by the exact law for q > 1, by enumeration of the common neighbours: O(shorter
+ * row). The law is a sum of lots: the return arc; what the common neighbours have more than others,
+ * 1 - 1/q; and 1/q of all arcs but the return arc. */
+static inline int64_t ge_lots_arc(
+    const ge_graph *graph, const ge_law *law, const ge_walker *w, ge_choice choice)
+{
+    const double above = 1.0 - law->outward_factor;
+    const int by_tail = w->tail_degree < w->degree;
+    const int64_t first = by_tail ? w->tail_first : w->first; /* the shorter row */
+    const int64_t degree = by_tail ? w->tail_degree : w->degree;
+    const int64_t longer_first = by_tail ? w->first : w->tail_first;
+    const int64_t longer_degree = by_tail ? w->degree : w->tail_degree;
+    const int64_t back = ge_place(graph, w->first, w->degree, w->tail);
+    const double weight = back >= 0 ? ge_weight(graph, w->first + back) : 0.0;
+    const double others = law->outward_factor
+        * (w->strength > weight ? w->strength - weight : 0.0);
+    int64_t found[64];
+    double point;
+    int64_t i, end = first;
+    int k, n;
+    while (end < first + degree) { /* 64 at a time, so that no branch depends on the filter */
+        i = end;
+        end = first + degree - i > 64 ? i + 64 : first + degree;
+        for (n = 0; i < end; i++) {
+            const int32_t x = graph->indices[i];
+            found[n] = i;
+            n += (x != w->tail) & ge_maybe(graph, longer_first, longer_degree, x);
+        }
+        for (k = 0; k < n; k++) {
+            const int64_t place
+                = ge_find(graph->indices + longer_first, longer_degree, graph->indices[found[k]]);
+            const int64_t arc = by_tail && place >= 0 ? w->first + place : found[k];
+            ge_choose(&choice, place >= 0 ? above * ge_weight(graph, arc) : 0.0, arc);
+        }
+    }
+    point = ge_unit(ge_draw(choice.key, choice.counter++))
+        * (choice.total + others + law->return_factor * weight);
+    if (point < choice.total)
+        return choice.chosen;
+    if (point < choice.total + others)
+        return ge_other_arc(graph, w, choice);
+    return back >= 0 ? w->first + back : ge_other_arc(graph, w, choice);
+}
+
+static inline int64_t ge_enumerated_arc(
+    const ge_graph *graph, const ge_law *law, const ge_walker *w)
+{
+    ge_choice choice;
+    choice.key = w->step_key;
+    choice.counter = 2 * (uint64_t)w->trial;
+    choice.total = 0.0;
+    choice.chosen = w->first + w->degree - 1;
+    return law->outward_factor < 1.0 ? ge_lots_arc(graph, law, w, choice)
+                                     : ge_scan_arc(graph, law, w, choice);
+}
+
 /* Start the next row in this place; 0 if there is none left. */
 static inline int ge_walker_start(
     ge_walker *w, const ge_graph *graph, const ge_rows *rows, int64_t *next_row)
@@ -425,8 +522,8 @@ static inline int ge_walker_enter(
  * raise the envelope (Yang et al. 2019, KnightKing, section 4). One trial draws a point on
  * [0, excess + envelope * strength): below excess it is the return arc; otherwise the height
  * (point - excess) / strength is uniform in [0, envelope) and a proposal is accepted if the height
- * is below its factor. A row that refuses as many trials as it has arcs is enumerated instead; each
- * trial is independent, so the law stays exact. */
+ * is below its factor. After some refusals the law is enumerated instead; each trial is independent,
+ * so it stays exact. */
 static inline int ge_walker_propose(
     ge_walker *w, const ge_graph *graph, const ge_law *law, const int weighted)
 {
@@ -439,9 +536,8 @@ static inline int ge_walker_propose(
     }
     if (w->tail >= 0) {
         double point;
-        if (w->trial == (w->degree > 16 ? w->degree : 16)) {
-            w->arc = ge_scan_arc(graph, law, w,
-                ge_unit(ge_draw(w->step_key, 2 * (uint64_t)w->trial)));
+        if (w->trial == ge_trials(law, w->tail_degree, w->degree)) {
+            w->arc = ge_enumerated_arc(graph, law, w);
             return 0;
         }
         point = ge_unit(ge_draw(w->step_key, 2 * (uint64_t)w->trial))
@@ -468,7 +564,7 @@ static inline void ge_rejection_group(
     uint8_t moved[GE_GROUP], ready[2 * GE_GROUP], proposed[GE_GROUP], asking[GE_GROUP];
     int n_moved = 0, n_ready = 0, k;
     int64_t next_row = rows->first;
-    while (n_moved < rows->group && ge_walker_start(&walkers[n_moved], graph, rows, &next_row)) {
+    while (n_moved < GE_GROUP && ge_walker_start(&walkers[n_moved], graph, rows, &next_row)) {
         moved[n_moved] = (uint8_t)n_moved;
         n_moved++;
     }
