@@ -11,7 +11,7 @@ from cython.parallel cimport prange
 from libc.stdint cimport uint8_t
 
 from graphembed._kernels._alias cimport alias_row
-from graphembed._kernels._rng cimport bounded, draw, stream
+from graphembed._kernels._rng cimport permute as permute_place, stream
 from graphembed._kernels._typedefs cimport float32_t, float64_t, int32_t, int64_t, uint64_t
 
 
@@ -311,28 +311,50 @@ def alias_walks(
         )
 
 
+# ---------------------------------------------------------------------------------------------
+# What a corpus needs
+# ---------------------------------------------------------------------------------------------
+
+
+def permute(
+    int32_t[::1] values,   # OUT  (n_values,) places first, first + 1, ... of the permutation
+    int64_t first,
+    int64_t n,
+    uint64_t seed,
+    int64_t begin,
+    int64_t end,
+    int n_threads,
+):
+    """Part of a random permutation of 0 .. n - 1 that is a function of the seed."""
+    cdef int64_t i
+    cdef int bits = 0
+    cdef uint64_t key = stream(seed, 0)
+    while (<int64_t>1 << bits) < n:
+        bits += 1
+    for i in prange(begin, end, nogil=True, schedule="static", num_threads=n_threads):
+        values[i] = <int32_t>permute_place(first + i, n, bits, key)
+
+
+cdef void _count(const int32_t *walk, int64_t length, int64_t *counts) noexcept nogil:
+    cdef int64_t k
+    for k in range(length):
+        if walk[k] < 0:
+            break
+        counts[walk[k]] += 1
+
+
 def count_visits(
     const int32_t[:, ::1] walks,   # IN      (n_rows, walk_length), -1 padded
-    int64_t[::1] counts,           # IN OUT  (n_nodes,), visits are added
+    int64_t[:, ::1] counts,        # IN OUT  (n_parts, n_nodes): visits in each part of the rows
+    int64_t begin,
+    int64_t end,
+    int n_threads,
 ):
-    """Count how often each node stands in the walks."""
-    cdef int64_t i, k
-    with nogil:
-        for i in range(walks.shape[0]):
-            for k in range(walks.shape[1]):
-                if walks[i, k] < 0:
-                    break
-                counts[walks[i, k]] += 1
-
-
-def shuffle(
-    int32_t[::1] values,   # IN OUT  (n,)
-    uint64_t seed,
-):
-    """Put the values into a random order (Fisher and Yates)."""
-    cdef int64_t i, j
-    cdef uint64_t key = stream(seed, 0)
-    with nogil:
-        for i in range(values.shape[0] - 1, 0, -1):
-            j = bounded(draw(key, i), i + 1)
-            values[i], values[j] = values[j], values[i]
+    """Count how often each node stands in the walks, part by part."""
+    cdef int64_t part, i
+    cdef int64_t n_rows = walks.shape[0], n_parts = counts.shape[0]
+    for part in prange(
+        begin, end, nogil=True, schedule="static", chunksize=1, num_threads=n_threads
+    ):
+        for i in range(n_rows * part // n_parts, n_rows * (part + 1) // n_parts):
+            _count(&walks[i, 0], walks.shape[1], &counts[part, 0])

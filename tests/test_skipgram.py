@@ -411,17 +411,6 @@ def test_start_values(n_components):
     assert stats.kstest(values, "uniform").pvalue > LEVEL
 
 
-def test_shuffle_is_uniform():
-    orders = []
-    for seed in range(12_000):
-        values = np.arange(4, dtype=np.int32)
-        _walks.shuffle(values, seed)
-        orders.append(values)
-    counts = np.unique(np.array(orders), axis=0, return_counts=True)[1]
-    assert len(counts) == 24
-    assert stats.chisquare(counts).pvalue > LEVEL
-
-
 # ---------------------------------------------------------------------------------------------
 # The whole training
 # ---------------------------------------------------------------------------------------------

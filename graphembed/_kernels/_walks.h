@@ -361,8 +361,9 @@ typedef struct {
 static inline void ge_choose(ge_choice *choice, double mass, int64_t arc)
 {
     choice->total += mass;
-    if (ge_unit(ge_draw(choice->key, choice->counter++)) * choice->total < mass)
+    if (ge_unit(ge_draw(choice->key, choice->counter)) * choice->total < mass)
         choice->chosen = arc;
+    choice->counter += mass > 0.0; /* an arc without mass leaves no trace */
 }
 
 /* An arc of node by the exact law, every arc visited: O(degree). */
