@@ -92,7 +92,9 @@ cdef int64_t _chunk(int64_t n_rows, int n_threads) noexcept nogil:
 # ---------------------------------------------------------------------------------------------
 
 
-cdef void _first_order_part(const Csr *graph, Rows rows, int64_t first, int64_t last) noexcept nogil:
+cdef void _first_order_part(
+    const Csr *graph, Rows rows, int64_t first, int64_t last
+) noexcept nogil:
     rows.first = first
     rows.last = last
     first_order_rows(graph, &rows)
@@ -175,7 +177,7 @@ def rejection_walks(
     int64_t end,
     int n_threads,
 ):
-    """Second-order walks without tables. A step costs a few trials of O(1), O(log degree) at most."""
+    """Second-order walks by rejection: a step costs a few trials, O(log degree) each at most."""
     cdef int64_t k, chunk = _chunk(end - begin, n_threads)
     cdef Csr graph = _csr(indptr, indices)
     cdef Rows rows = _rows(starts, walk_ids, walks, first_step, last_step, seed)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy import stats
 from sklearn.metrics import roc_auc_score
 
-from graphembed import DeepWalk, Node2Vec, _walks, sample_walks
+from graphembed import DeepWalk, Node2Vec, sample_walks
 from graphembed._kernels import _skipgram as kernels
 from graphembed.estimators import _skipgram as trainer
 from graphembed.estimators._skipgram import SkipGramConfig

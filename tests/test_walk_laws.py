@@ -129,7 +129,7 @@ FALL_BACK = [
     (make_case("rare_common_return", 9, TWO_HUBS), 1.0, 1e3),
     (make_case("rare_common_one_way", 8, random_arcs(8, 0.4, 13, directed=True),
                weights=random_weights(0.2, 5, 14), directed=True), 1e3, 300.0),
-    (make_case("light_others", 8, STAR + [(1, 7)],
+    (make_case("light_others", 8, [*STAR, (1, 7)],
                weights=lambda k: 1e4 if k == 0 else 1.0), 1e3, 2.0),
 ]  # fmt: skip
 
