@@ -4,7 +4,7 @@ Step ``k`` of walk ``w`` is a function of ``(seed, w, k)``: the same walks for a
 threads and in any order. Row ``i`` of `walks` is walk ``walk_ids[i]`` and begins at ``starts[i]``.
 A walk ends at a node without out-edges; the rest of its row is -1. A call does the steps
 ``first_step <= k < last_step`` and finds the earlier ones in `walks`. The loops over a group of
-walkers are in `_kernels/_walks.h`.
+walkers are in `_kernels/_walks.h` and `_rejection.h`.
 """
 
 from cython.parallel cimport prange
@@ -16,7 +16,6 @@ from graphembed._kernels._typedefs cimport float32_t, float64_t, int32_t, int64_
 
 
 cdef extern from "_walks.h" nogil:
-
     ctypedef struct Csr "ge_graph":
         const int64_t *indptr
         const int32_t *indices
@@ -37,21 +36,24 @@ cdef extern from "_walks.h" nogil:
         int64_t last_step
         uint64_t seed
 
+    int64_t degree_of "ge_degree"(const Csr *graph, int32_t v)
+    double weight_of "ge_weight"(const Csr *graph, int64_t arc)
+    void first_order_rows "ge_first_order_rows"(const Csr *graph, const Rows *rows)
+    void alias_rows "ge_alias_rows"(
+        const Csr *graph, const int64_t *offsets, const uint64_t *cells, const Rows *rows
+    )
+
+
+cdef extern from "_rejection.h" nogil:
     ctypedef struct Law "ge_law":
         pass
 
     Law make_law "ge_make_law"(double p, double q)
-    int64_t degree_of "ge_degree"(const Csr *graph, int32_t v)
-    double weight_of "ge_weight"(const Csr *graph, int64_t arc)
     double factor_of "ge_factor"(
         const Csr *graph, const Law *law, int64_t first, int64_t degree, int32_t t, int32_t x
     )
     void filter_row "ge_filter_row"(const int32_t *row, int64_t n, uint8_t *filter)
-    void first_order_rows "ge_first_order_rows"(const Csr *graph, const Rows *rows)
     void rejection_rows "ge_rejection_rows"(const Csr *graph, const Law *law, const Rows *rows)
-    void alias_rows "ge_alias_rows"(
-        const Csr *graph, const int64_t *offsets, const uint64_t *cells, const Rows *rows
-    )
 
 
 cdef Csr _csr(const int64_t[::1] indptr, const int32_t[::1] indices) noexcept nogil:

@@ -10,7 +10,6 @@ from numpy.typing import ArrayLike, NDArray
 from tqdm import tqdm
 
 from graphembed import _walks
-from graphembed._kernels import _alias
 from graphembed._threads import run_parallel
 from graphembed._validation import (
     check_params,
@@ -24,6 +23,7 @@ from graphembed._validation import (
     verbosity,
 )
 from graphembed.graph import Graph
+from graphembed.samplers._tables import build_filter, first_order_cells, strengths
 
 logger = logging.getLogger(__name__)
 
@@ -113,7 +113,7 @@ class Walker:
         self.graph = graph
         self.p, self.q = float(p), float(q)
         self._weights = _EMPTY_WEIGHTS if graph.weights is None else graph.weights
-        self._cells = _first_order_cells(graph, n_threads)
+        self._cells = first_order_cells(graph, n_threads)
         self.strategy = _choose_strategy(graph, self.p, self.q, strategy, memory_budget, n_steps)
         self._strengths = _EMPTY_STRENGTHS
         self._offsets = np.empty(0, np.int64)
@@ -123,9 +123,9 @@ class Walker:
         if self.strategy == "rejection":
             # Far from q = 1 a step takes more trials, or an enumeration.
             self._work_per_step = min(16.0, max(self.q, 1.0 / self.q))
-            self._strengths = _strengths(graph)
+            self._strengths = strengths(graph)
             if n_steps * _FILTER_BYTES_PER_STEP >= graph.n_arcs:
-                self._filter = _build_filter(graph, n_threads)
+                self._filter = build_filter(graph, n_threads)
         elif self.strategy == "alias":
             self._offsets, self._second_cells = self._second_order_cells(n_threads)
 
@@ -211,39 +211,6 @@ class Walker:
 
             run_parallel(kernel, min(n_blocks, last - first), n_threads, work=_CELLS_PER_BLOCK)
         return offsets, cells
-
-
-def _first_order_cells(graph: Graph, n_threads: int) -> NDArray[np.uint64]:
-    if graph.weights is None:
-        return _EMPTY_CELLS
-    weights = graph.weights
-    cells = np.empty(graph.n_arcs, np.uint64)
-
-    def kernel(begin: int, end: int, n: int) -> None:
-        _alias.build_alias(graph.indptr, weights, cells, begin, end, n)
-
-    run_parallel(kernel, graph.n_nodes, n_threads, work=graph.n_arcs)
-    return cells
-
-
-def _build_filter(graph: Graph, n_threads: int) -> NDArray[np.uint8]:
-    bits = np.empty(graph.n_arcs, np.uint8)
-
-    def kernel(begin: int, end: int, n: int) -> None:
-        _walks.build_filter(graph.indptr, graph.indices, bits, begin, end, n)
-
-    run_parallel(kernel, graph.n_nodes, n_threads, work=graph.n_arcs)
-    return bits
-
-
-def _strengths(graph: Graph) -> NDArray[np.float64]:
-    if graph.weights is None:
-        return _EMPTY_STRENGTHS
-    sums = np.zeros(graph.n_nodes, np.float64)
-    rows = np.flatnonzero(graph.degrees)
-    if len(rows):
-        sums[rows] = np.add.reduceat(graph.weights, graph.indptr[rows], dtype=np.float64)
-    return sums
 
 
 def _choose_strategy(
