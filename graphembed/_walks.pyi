@@ -8,7 +8,17 @@ def first_order_walks(
     starts: NDArray[np.int32],
     walk_ids: NDArray[np.int64],
     walks: NDArray[np.int32],
+    first_step: int,
+    last_step: int,
     seed: int,
+    begin: int,
+    end: int,
+    n_threads: int,
+) -> None: ...
+def build_filter(
+    indptr: NDArray[np.int64],
+    indices: NDArray[np.int32],
+    filter: NDArray[np.uint8],
     begin: int,
     end: int,
     n_threads: int,
@@ -19,12 +29,15 @@ def rejection_walks(
     weights: NDArray[np.float32],
     cells: NDArray[np.uint64],
     strengths: NDArray[np.float64],
+    filter: NDArray[np.uint8],
     starts: NDArray[np.int32],
     walk_ids: NDArray[np.int64],
     walks: NDArray[np.int32],
     p: float,
     q: float,
     directed: bool,
+    first_step: int,
+    last_step: int,
     seed: int,
     begin: int,
     end: int,
@@ -55,10 +68,16 @@ def alias_walks(
     starts: NDArray[np.int32],
     walk_ids: NDArray[np.int64],
     walks: NDArray[np.int32],
+    first_step: int,
+    last_step: int,
     seed: int,
     begin: int,
     end: int,
     n_threads: int,
 ) -> None: ...
-def count_visits(walks: NDArray[np.int32], counts: NDArray[np.int64]) -> None: ...
-def shuffle(values: NDArray[np.int32], seed: int) -> None: ...
+def permute(
+    values: NDArray[np.int32], first: int, n: int, seed: int, begin: int, end: int, n_threads: int
+) -> None: ...
+def count_visits(
+    walks: NDArray[np.int32], counts: NDArray[np.int64], begin: int, end: int, n_threads: int
+) -> None: ...

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy import stats
 from sklearn.metrics import roc_auc_score
 
-from graphembed import DeepWalk, Node2Vec, _walks, sample_walks
+from graphembed import DeepWalk, Node2Vec, sample_walks
 from graphembed._kernels import _skipgram as kernels
 from graphembed.estimators import _skipgram as trainer
 from graphembed.estimators._skipgram import SkipGramConfig
@@ -462,17 +462,6 @@ def test_start_values(n_components):
     assert not one[:, n_components:].any()
     values = one[:, :n_components].ravel() * n_components + 0.5
     assert stats.kstest(values, "uniform").pvalue > LEVEL
-
-
-def test_shuffle_is_uniform():
-    orders = []
-    for seed in range(12_000):
-        values = np.arange(4, dtype=np.int32)
-        _walks.shuffle(values, seed)
-        orders.append(values)
-    counts = np.unique(np.array(orders), axis=0, return_counts=True)[1]
-    assert len(counts) == 24
-    assert stats.chisquare(counts).pvalue > LEVEL
 
 
 # ---------------------------------------------------------------------------------------------

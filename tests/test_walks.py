@@ -2,16 +2,19 @@
 
 import hashlib
 import logging
+import math
 import subprocess
 import sys
 import textwrap
 
+import exact_laws as exact
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 
-from graphembed import sample_walks
+from graphembed import _walks, sample_walks
 from graphembed._kernels._build import SANITIZED
 from graphembed._validation import draw_seed
 from graphembed.graph import Graph
@@ -86,9 +89,65 @@ def test_any_number_of_threads(name, options, eager_threads):
 def test_any_size_of_the_blocks(options, monkeypatch):
     expected = sample_walks(GRAPHS["weighted"], walk_length=20, random_state=1, **options)
     for nodes_per_block in (1, 61, 20 * 300, 2**30):
+        monkeypatch.setattr(walks_module, "_ROWS_PER_BLOCK", 1)
         monkeypatch.setattr(walks_module, "_NODES_PER_BLOCK", nodes_per_block)
         walks = sample_walks(GRAPHS["weighted"], walk_length=20, random_state=1, **options)
         assert np.array_equal(walks, expected)
+
+
+@pytest.mark.parametrize("options", KERNELS, ids=KERNEL_NAMES)
+@pytest.mark.parametrize("name", GRAPHS)
+def test_walks_in_parts_of_any_number_of_steps(name, options, monkeypatch, eager_threads):
+    expected = sample_walks(GRAPHS[name], walk_length=21, random_state=1, **options)
+    monkeypatch.setattr(walks_module, "_NODES_PER_BLOCK", 1)
+    for steps_per_call in (1, 2, 3, 20, 21):
+        monkeypatch.setattr(walks_module, "_STEPS_PER_CALL", steps_per_call)
+        walks = sample_walks(GRAPHS[name], walk_length=21, random_state=1, n_jobs=2, **options)
+        assert np.array_equal(walks, expected)
+
+
+@pytest.mark.parametrize("options", KERNELS, ids=KERNEL_NAMES)
+def test_one_long_walk(options):
+    graph = GRAPHS["plain"]
+    long, short = (
+        sample_walks(graph, start_nodes=[7], n_walks=1, walk_length=n, random_state=0, **options)
+        for n in (200_000, 100)
+    )
+    assert_paths(long, graph)
+    assert np.array_equal(long[:, :100], short)
+
+
+@pytest.mark.parametrize("name", GRAPHS)
+@pytest.mark.parametrize(("p", "q"), [(0.5, 2.0), (1e3, 1e3), (4.0, 0.25), (1e-3, 1e-3)])
+def test_the_filter_changes_nothing(name, p, q):
+    graph = GRAPHS[name]
+    starts = np.arange(graph.n_nodes, dtype=np.int32)
+    walks = []
+    for n_steps in (0, 10**6):
+        walker = Walker(graph, p=p, q=q, strategy="rejection", n_steps=n_steps)
+        walks.append(np.empty((len(starts), 40), np.int32))
+        walker.walk(starts, starts.astype(np.int64), walks[-1], seed=1)
+    assert np.array_equal(*walks)
+
+
+def test_the_filter_rules_out_most_missing_arcs_and_no_other():
+    graph = random_graph(n=2000, m=40_000)
+    bits = np.empty(graph.n_arcs, np.uint8)
+    _walks.build_filter(graph.indptr, graph.indices, bits, 0, graph.n_nodes, 2)
+    # The same bytes by the definition, for every pair of nodes.
+    x = np.arange(graph.n_nodes, dtype=np.uint64)
+    hashes = x * np.uint64(exact.GOLDEN)
+    masks = np.uint8(1) << (hashes >> 23 & 7).astype(np.uint8)
+    masks |= np.uint8(1) << (hashes >> 29 & 7).astype(np.uint8)
+    maybe = np.zeros((graph.n_nodes, graph.n_nodes), bool)
+    for t in range(graph.n_nodes):
+        first, degree = int(graph.indptr[t]), int(graph.degrees[t])
+        if degree:
+            places = [int(h) * degree >> 64 for h in hashes]
+            maybe[t] = (bits[first : first + degree][places] & masks) == masks
+    arcs = graph.to_scipy().toarray() > 0
+    assert maybe[arcs].all()
+    assert maybe[~arcs].mean() < 0.1
 
 
 def test_a_walk_is_a_function_of_its_number():
@@ -127,6 +186,67 @@ def test_the_corpus_holds_the_rows_of_sample_walks(max_rows):
         assert not np.array_equal(seen, np.sort(seen))  # in random order
 
 
+def start_order(n: int, seed: int, begin: int = 0, end: int | None = None) -> np.ndarray:
+    order = np.empty((n if end is None else end) - begin, np.int32)
+    _walks.permute(order, begin, n, seed, 0, len(order), 2)
+    return order
+
+
+@pytest.mark.parametrize("n", [*range(1, 40), 63, 64, 65, 1023, 1025, 4095, 4097, 99_999])
+def test_every_node_is_a_start_once(n):
+    for seed in range(3):
+        order = start_order(n, seed)
+        assert np.array_equal(np.sort(order), np.arange(n))
+        middle = n // 3
+        parts = [start_order(n, seed, 0, middle), start_order(n, seed, middle, n)]
+        assert np.array_equal(np.concatenate(parts), order)
+
+
+@pytest.mark.parametrize("n", [2, 3, 4, 5, 6])
+def test_every_order_of_few_nodes_is_equally_likely(n):
+    orders = np.array([start_order(n, seed) for seed in range(20_000)])
+    counts = np.unique(orders, axis=0, return_counts=True)[1]
+    assert len(counts) == math.factorial(n)
+    assert stats.chisquare(counts).pvalue > 1e-6
+
+
+@pytest.mark.parametrize("n", [100, 4097, 30_000])
+def test_the_order_of_many_nodes_looks_random(n):
+    p_values = []
+    for seed in range(200):
+        order = start_order(n, seed).astype(np.int64)
+        # Rank correlation with the places, and of a start with the next one.
+        p_values.append(stats.spearmanr(order, np.arange(n)).pvalue)
+        p_values.append(stats.spearmanr(order[:-1], order[1:]).pvalue)
+    assert stats.kstest(p_values, "uniform").pvalue > 1e-6
+    # The first start, and the distance of two neighbours, over the seeds.
+    firsts = [start_order(n, seed, 0, 2) for seed in range(5000)]
+    first, second = np.array(firsts, np.int64).T
+    assert stats.kstest((first + 0.5) / n, "uniform").pvalue > 1e-6
+    assert stats.kstest(((second - first) % n) / n, "uniform").pvalue > 1e-6
+
+
+def test_an_affine_order_would_be_found():
+    # 7919 i + c mod n is a bijection too, but neighbours keep their distance.
+    n, seeds = 30_000, np.arange(5000)
+    first, second = seeds * 104_729 % n, (seeds * 104_729 + 7919) % n
+    assert stats.kstest(((second - first) % n) / n, "uniform").pvalue < 1e-6
+
+
+@pytest.mark.parametrize("n_threads", [1, 2, 3, 4])
+def test_visits_are_counted_exactly(n_threads, eager_threads):
+    graph = GRAPHS["directed"]
+    walker = Walker(graph)
+    corpus = WalkCorpus(walker, walk_length=30, n_walks=1, seed=0, n_threads=n_threads)
+    counts = np.full(graph.n_nodes, 5, np.int64)
+    expected = counts.copy()
+    for n_walks in (1, 40):  # less and more walks than it takes to count in parallel
+        walks = sample_walks(graph, walk_length=30, n_walks=n_walks, random_state=0)
+        corpus.add_visits(walks, counts)
+        expected += np.bincount(walks[walks >= 0], minlength=graph.n_nodes)
+        assert np.array_equal(counts, expected)
+
+
 def test_seeds_differ():
     a, b = (sample_walks(GRAPHS["plain"], random_state=s) for s in (0, 1))
     assert (a[:, 1:] != b[:, 1:]).mean() > 0.5
@@ -158,13 +278,13 @@ def test_the_global_generator_is_left_alone():
 # Walks are part of what a version promises: a change here belongs into the CHANGELOG.
 DIGESTS = {
     ("plain", "first"): "da96ede4559a7782bfcaa681980c43a00bac0529b63f622825a8fdbbe963800b",
-    ("plain", "rejection"): "0b750afaccb4a836d5cb94d614106936d0a5f306b0b72e53f9ac9c977537f658",
+    ("plain", "rejection"): "b6c721322e7948b4db0db4278f5953ddde708b25dd51c97c5c1fcf3b9aca9a35",
     ("plain", "alias"): "141ee5f2ab36e0ae7c78ce7113b71211cb3d9487aab04cafe9615aebf0a9bc02",
     ("weighted", "first"): "5982d79c611ce41a17c61e853d228b5b487a4df55db1147897c631698f63a968",
-    ("weighted", "rejection"): "875bb2c041fb6a3ea00583aa935a60406d8081c23a978c84c3ac828dbf385c50",
+    ("weighted", "rejection"): "ef70c77b65398ae2cfb291fcef9c480106a8cec46118be2f491f5bd331a6f801",
     ("weighted", "alias"): "d726f25c17f9d92ebdd02350d764f9698adec310a24559340576b358b1e0ed3b",
     ("directed", "first"): "3fc5458ed611ccc51fb0b53984a7e1e3682a8b9da9ea2733b61414aa6c8389ab",
-    ("directed", "rejection"): "d9c4aadd844ad7c04f99536052c74f7341dd0a8871f459ffa2c079f453e75c72",
+    ("directed", "rejection"): "99f71e78363531f3b2e3e5b852a40dea4319ad95bf3dbeb73b2a05b2cc17ea97",
     ("directed", "alias"): "b8805d4321ccd8dda78d97771ebf38ad04fc6a3fd17890676da782def45eaaaa",
     (
         "directed_weighted",
@@ -173,7 +293,7 @@ DIGESTS = {
     (
         "directed_weighted",
         "rejection",
-    ): "ece7e3557c4b69719ef88d4b124c60693c003fd0b2405b5fd5b4cf45b23c7d63",
+    ): "b6fb3a5f153481a186ed524c9086570127a1e9d30319b0246624cb048a94a15d",
     (
         "directed_weighted",
         "alias",

@@ -68,4 +68,25 @@ static inline uint64_t ge_alias_draw(const uint64_t *cells, uint64_t n, uint64_t
     return (low >> 32) < (cell & UINT64_C(0xFFFFFFFF)) ? own : cell >> 32;
 }
 
+/* Place i of a random permutation of 0 .. n - 1, n <= 2^bits < 2n: a Feistel network over the
+ * two halves of the bits (Luby and Rackoff 1988), walked along its cycle until the value is below n
+ * (Black and Rogaway 2002). Each round can be undone, so it is a bijection; no array is needed.
+ * Of few bits a round mixes little: 24 rounds make all orders of 6 places equally likely. */
+static inline uint64_t ge_permute(uint64_t i, uint64_t n, int bits, uint64_t key)
+{
+    const int n_low = bits - bits / 2;
+    const uint64_t low_mask = (UINT64_C(1) << n_low) - 1;
+    const uint64_t high_mask = (UINT64_C(1) << (bits / 2)) - 1;
+    const uint64_t n_rounds = bits < 12 ? 24 : 8;
+    do {
+        uint64_t high = i >> n_low, low = i & low_mask, round;
+        for (round = 0; round < n_rounds; round += 2) {
+            low ^= (ge_draw(key, round << 32 | high) >> 32) & low_mask;
+            high ^= (ge_draw(key, (round + 1) << 32 | low) >> 32) & high_mask;
+        }
+        i = high << n_low | low;
+    } while (i >= n);
+    return i;
+}
+
 #endif

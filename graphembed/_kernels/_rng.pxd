@@ -8,3 +8,4 @@ cdef extern from "_rng.h" nogil:
     uint64_t bounded "ge_bounded"(uint64_t r, uint64_t n)
     double unit "ge_unit"(uint64_t r)
     uint64_t alias_draw "ge_alias_draw"(const uint64_t *cells, uint64_t n, uint64_t r)
+    uint64_t permute "ge_permute"(uint64_t i, uint64_t n, int bits, uint64_t key)

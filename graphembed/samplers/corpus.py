@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from graphembed import _walks
+from graphembed._threads import run_parallel
 from graphembed.samplers.walks import Walker, walk_seed
 
 
@@ -66,19 +67,40 @@ class WalkCorpus:
         n_nodes = self.n_nodes
         n_blocks = -(-n_nodes // max_rows)
         edges = [n_nodes * i // n_blocks for i in range(n_blocks + 1)]
-        order = np.empty(n_nodes, np.int32)
         buffer = np.empty((-(-n_nodes // n_blocks), self.walk_length), np.int32)
         for number in range(epoch * self.n_walks, (epoch + 1) * self.n_walks):
-            order[:] = np.arange(n_nodes, dtype=np.int32)
-            _walks.shuffle(order, (self.seed + number + 1) % 2**64)
             for begin, end in itertools.pairwise(edges):
-                starts = order[begin:end]
+                starts = self.start_nodes(number, begin, end)
                 walk_ids = starts.astype(np.int64) + number * n_nodes
                 walks = buffer[: len(starts)]
                 self.walker.walk(
                     starts, walk_ids, walks, seed=walk_seed(self.seed), n_threads=self.n_threads
                 )
                 yield walk_ids, walks
+
+    def start_nodes(self, number: int, begin: int, end: int) -> NDArray[np.int32]:
+        """Part of the order in which a round starts from the nodes.
+
+        Parameters
+        ----------
+        number : int
+            Which round of the run.
+        begin, end : int
+            Which places of the order.
+
+        Returns
+        -------
+        ndarray of shape (end - begin,), dtype=int32
+            Node indices: places `begin` to `end` of a random permutation of all nodes.
+        """
+        starts = np.empty(end - begin, np.int32)
+        seed = (self.seed + number + 1) % 2**64
+
+        def kernel(first: int, last: int, n: int) -> None:
+            _walks.permute(starts, begin, self.n_nodes, seed, first, last, n)
+
+        run_parallel(kernel, len(starts), self.n_threads, work=len(starts))
+        return starts
 
     def add_visits(self, walks: NDArray[np.int32], counts: NDArray[np.int64]) -> None:
         """Add to `counts` how often each node stands in `walks`.
@@ -89,5 +111,18 @@ class WalkCorpus:
             A block of walks.
         counts : ndarray of shape (n_nodes,), dtype=int64
             Changed in place.
+
+        Notes
+        -----
+        The threads count parts of the walks in arrays of their own, `n_nodes` int64 each, as far
+        as these take no more than half of the memory of `walks`.
         """
-        _walks.count_visits(walks, counts)
+        n_parts = max(1, min(self.n_threads, walks.size // (4 * len(counts))))
+        parts = counts[np.newaxis] if n_parts == 1 else np.zeros((n_parts, len(counts)), np.int64)
+
+        def kernel(begin: int, end: int, n: int) -> None:
+            _walks.count_visits(walks, parts, begin, end, n)
+
+        run_parallel(kernel, n_parts, n_parts, work=walks.size)
+        if n_parts > 1:
+            counts += parts.sum(axis=0)

@@ -2,6 +2,7 @@
 
 import itertools
 import logging
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,6 @@ from numpy.typing import ArrayLike, NDArray
 from tqdm import tqdm
 
 from graphembed import _walks
-from graphembed._kernels import _alias
 from graphembed._threads import run_parallel
 from graphembed._validation import (
     check_params,
@@ -23,17 +23,23 @@ from graphembed._validation import (
     verbosity,
 )
 from graphembed.graph import Graph
+from graphembed.samplers._tables import build_filter, first_order_cells, strengths
 
 logger = logging.getLogger(__name__)
 
 DEFAULT_MEMORY_BUDGET = 128 * 2**20  # bytes of second-order alias tables that "auto" may build
 
-# Nodes per block of walks: between blocks Python looks for Ctrl-C, and a block stays in cache.
-_NODES_PER_BLOCK = 2**20
+# Nodes per block of walks: between blocks Python looks for Ctrl-C, and the progress bar moves.
+_NODES_PER_BLOCK = 2**22
+# Long walks are walked in parts of at least _STEPS_PER_CALL steps, many of them at a time.
+_STEPS_PER_CALL = 2**12
+_ROWS_PER_BLOCK = 2**10
 
 _ARCS_PER_BLOCK = 2**20  # gathered at a time, so that no array of n_arcs is made
 _CELLS_PER_BLOCK = 2**21  # of second-order alias cells, between which Ctrl-C is heard
 _SCRATCH_ROWS = 64  # rows of work space while the second-order tables are built
+
+_FILTER_BYTES_PER_STEP = 16  # a step saves as much time as this many bytes of a filter take
 
 _EMPTY_CELLS = np.empty(0, np.uint64)
 _EMPTY_WEIGHTS = np.empty(0, np.float32)
@@ -72,7 +78,7 @@ class Walker:
     memory_budget : int, default=128 MiB
         Bytes of second-order alias tables allowed.
     n_steps : int, default=0
-        Steps that will be walked, for the choice of "auto".
+        Steps that will be walked: whether tables that only save time pay.
     n_threads : int, default=1
         Threads that build the tables.
 
@@ -89,8 +95,8 @@ class Walker:
     Notes
     -----
     Memory: nothing for an unweighted first-order walk; 8 bytes per arc of alias cells if the graph
-    is weighted, and 8 bytes per node for "rejection"; 8 bytes times the sum over all arcs of the
-    head's out-degree for "alias".
+    is weighted; for "rejection" 1 byte per arc, and 8 bytes per node if the graph is weighted;
+    8 bytes times the sum over all arcs of the head's out-degree for "alias".
     """
 
     def __init__(
@@ -107,18 +113,19 @@ class Walker:
         self.graph = graph
         self.p, self.q = float(p), float(q)
         self._weights = _EMPTY_WEIGHTS if graph.weights is None else graph.weights
-        self._cells = _first_order_cells(graph, n_threads)
+        self._cells = first_order_cells(graph, n_threads)
         self.strategy = _choose_strategy(graph, self.p, self.q, strategy, memory_budget, n_steps)
         self._strengths = _EMPTY_STRENGTHS
         self._offsets = np.empty(0, np.int64)
         self._second_cells = _EMPTY_CELLS
-        self._trials = 1.0
+        self._filter = np.empty(0, np.uint8)
+        self._work_per_step = 0.25  # of run_parallel's elementary steps
         if self.strategy == "rejection":
-            # Upper bound of the mean number of trials: envelope / lower bound of the factors; the
-            # kernel gives up after as many trials as there are arcs.
-            most = max(16, int(graph.degrees.max(initial=1)))
-            self._trials = min(most, max(self.q, 1.0 / self.q))
-            self._strengths = _strengths(graph)
+            # Far from q = 1 a step takes more trials, or an enumeration.
+            self._work_per_step = min(16.0, max(self.q, 1.0 / self.q))
+            self._strengths = strengths(graph)
+            if n_steps * _FILTER_BYTES_PER_STEP >= graph.n_arcs:
+                self._filter = build_filter(graph, n_threads)
         elif self.strategy == "alias":
             self._offsets, self._second_cells = self._second_order_cells(n_threads)
 
@@ -146,25 +153,43 @@ class Walker:
         n_threads : int, default=1
             Number of threads.
         """
-        g, ends = self.graph, (starts, walk_ids, walks)
+        n_rows, walk_length = walks.shape
+        steps_per_call = max(_STEPS_PER_CALL, _NODES_PER_BLOCK // max(2**6, n_rows))
+        for first in range(0, walk_length, steps_per_call):
+            steps = (first, min(first + steps_per_call, walk_length))
+            kernel = self._kernel(starts, walk_ids, walks, steps, seed)
+            work = n_rows * (steps[1] - steps[0]) * self._work_per_step
+            run_parallel(kernel, n_rows, n_threads, work=int(work))
 
-        def kernel(begin: int, end: int, n: int) -> None:
-            if self.strategy == "first-order":
-                _walks.first_order_walks(
-                    g.indptr, g.indices, self._cells, *ends, seed, begin, end, n
-                )
-            elif self.strategy == "alias":
-                _walks.alias_walks(
-                    g.indptr, g.indices, self._cells, self._offsets, self._second_cells, *ends,
-                    seed, begin, end, n,
-                )  # fmt: skip
-            else:
-                _walks.rejection_walks(
-                    g.indptr, g.indices, self._weights, self._cells, self._strengths, *ends,
-                    self.p, self.q, g.directed, seed, begin, end, n,
-                )  # fmt: skip
+    def _kernel(
+        self,
+        starts: NDArray[np.int32],
+        walk_ids: NDArray[np.int64],
+        walks: NDArray[np.int32],
+        steps: tuple[int, int],
+        seed: int,
+    ) -> Callable[[int, int, int], None]:
+        """Do some steps of some rows."""
+        g, rows = self.graph, (starts, walk_ids, walks)
 
-        run_parallel(kernel, len(starts), n_threads, work=int(walks.size * self._trials))
+        def first_order(begin: int, end: int, n: int) -> None:
+            _walks.first_order_walks(
+                g.indptr, g.indices, self._cells, *rows, *steps, seed, begin, end, n
+            )
+
+        def alias(begin: int, end: int, n: int) -> None:
+            _walks.alias_walks(
+                g.indptr, g.indices, self._cells, self._offsets, self._second_cells, *rows, *steps,
+                seed, begin, end, n,
+            )  # fmt: skip
+
+        def rejection(begin: int, end: int, n: int) -> None:
+            _walks.rejection_walks(
+                g.indptr, g.indices, self._weights, self._cells, self._strengths, self._filter,
+                *rows, self.p, self.q, g.directed, *steps, seed, begin, end, n,
+            )  # fmt: skip
+
+        return {"first-order": first_order, "alias": alias, "rejection": rejection}[self.strategy]
 
     def _second_order_cells(self, n_threads: int) -> tuple[NDArray[np.int64], NDArray[np.uint64]]:
         g = self.graph
@@ -186,29 +211,6 @@ class Walker:
 
             run_parallel(kernel, min(n_blocks, last - first), n_threads, work=_CELLS_PER_BLOCK)
         return offsets, cells
-
-
-def _first_order_cells(graph: Graph, n_threads: int) -> NDArray[np.uint64]:
-    if graph.weights is None:
-        return _EMPTY_CELLS
-    weights = graph.weights
-    cells = np.empty(graph.n_arcs, np.uint64)
-
-    def kernel(begin: int, end: int, n: int) -> None:
-        _alias.build_alias(graph.indptr, weights, cells, begin, end, n)
-
-    run_parallel(kernel, graph.n_nodes, n_threads, work=graph.n_arcs)
-    return cells
-
-
-def _strengths(graph: Graph) -> NDArray[np.float64]:
-    if graph.weights is None:
-        return _EMPTY_STRENGTHS
-    sums = np.zeros(graph.n_nodes, np.float64)
-    rows = np.flatnonzero(graph.degrees)
-    if len(rows):
-        sums[rows] = np.add.reduceat(graph.weights, graph.indptr[rows], dtype=np.float64)
-    return sums
 
 
 def _choose_strategy(
@@ -313,7 +315,9 @@ def sample_walks(
     Notes
     -----
     O(1) time per first-order step and per step by alias tables; a rejection step costs a few
-    trials, each with a bisection in the shorter adjacency list. Where a directed graph has no arc
+    trials, each with a look at one byte of a filter and, if that does not settle it, a bisection
+    in an adjacency list. A step whose trials are refused enumerates its law, for ``q > 1`` in
+    proportion to the shorter of two adjacency lists. Where a directed graph has no arc
     from ``t`` to ``x`` but one from ``x`` to ``t``, the authors' reference program counts ``x`` as
     adjacent to ``t``; here the paper's definition by the distance from ``t`` to ``x`` holds.
 
@@ -341,15 +345,25 @@ def sample_walks(
     )  # fmt: skip
     seed = walk_seed(draw_seed(random_state))
     walks = np.empty((n_rows, walk_length), np.int32)
-    rows_per_block = walks_per_block(walk_length)
+    rows_per_block = max(_ROWS_PER_BLOCK, walks_per_block(walk_length))
     bar = tqdm(total=walks.size, desc="walks", unit="steps", unit_scale=True, disable=not verbose)
     with bar:
         for first in range(0, n_rows, rows_per_block):
-            ids = np.arange(first, min(first + rows_per_block, n_rows), dtype=np.int64)
-            block = walks[first : first + len(ids)]
-            walker.walk(starts[ids % len(starts)], ids, block, seed=seed, n_threads=n_threads)
+            block = walks[first : first + rows_per_block]
+            ids = np.arange(first, first + len(block), dtype=np.int64)
+            walker.walk(
+                _repeat(starts, first, len(block)), ids, block, seed=seed, n_threads=n_threads
+            )
             bar.update(block.size)
     return walks
+
+
+def _repeat(values: NDArray[np.int32], first: int, n: int) -> NDArray[np.int32]:
+    """The places first, first + 1, ... of an endless repetition of the values."""
+    begin = first % len(values)
+    if begin + n <= len(values):
+        return values[begin : begin + n]
+    return np.take(values, np.arange(begin, begin + n), mode="wrap")
 
 
 def walk_seed(seed: int) -> int:

@@ -1,0 +1,45 @@
+"""Tables that the walk kernels draw from; empty where they are not needed."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from graphembed import _walks
+from graphembed._kernels import _alias
+from graphembed._threads import run_parallel
+from graphembed.graph import Graph
+
+
+def first_order_cells(graph: Graph, n_threads: int) -> NDArray[np.uint64]:
+    """Alias cells of every row, if the graph is weighted. O(n_arcs) time, 8 bytes per arc."""
+    if graph.weights is None:
+        return np.empty(0, np.uint64)
+    weights = graph.weights
+    cells = np.empty(graph.n_arcs, np.uint64)
+
+    def kernel(begin: int, end: int, n: int) -> None:
+        _alias.build_alias(graph.indptr, weights, cells, begin, end, n)
+
+    run_parallel(kernel, graph.n_nodes, n_threads, work=graph.n_arcs)
+    return cells
+
+
+def build_filter(graph: Graph, n_threads: int) -> NDArray[np.uint8]:
+    """Byte per arc that rules out most missing arcs. O(n_arcs) time."""
+    bits = np.empty(graph.n_arcs, np.uint8)
+
+    def kernel(begin: int, end: int, n: int) -> None:
+        _walks.build_filter(graph.indptr, graph.indices, bits, begin, end, n)
+
+    run_parallel(kernel, graph.n_nodes, n_threads, work=graph.n_arcs)
+    return bits
+
+
+def strengths(graph: Graph) -> NDArray[np.float64]:
+    """Sum of the weights of every row, if the graph is weighted."""
+    if graph.weights is None:
+        return np.empty(0, np.float64)
+    sums = np.zeros(graph.n_nodes, np.float64)
+    rows = np.flatnonzero(graph.degrees)
+    if len(rows):
+        sums[rows] = np.add.reduceat(graph.weights, graph.indptr[rows], dtype=np.float64)
+    return sums
