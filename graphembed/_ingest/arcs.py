@@ -8,6 +8,7 @@ import numpy as np
 from graphembed._ingest.edge_list import FLOAT32, Array
 from graphembed._ingest.threads import run
 from graphembed._kernels import _csr
+from graphembed.exceptions import GraphFormatError
 
 _MAX_GROUPS = 2**14  # what a chunk of edges counts in cache
 _BUCKET = 2**15  # arcs of a bucket, unless there would be more than _MAX_BUCKETS
@@ -22,8 +23,8 @@ class SortedArcs:
     """Arcs sorted by source and target, parallel ones side by side.
 
     Record i is ``source << bits | target`` and, in a second column, the bits of a float64 weight.
-    `unlike` and `bad` are the first records whose sum with their parallels is not 1, or is no
-    normal float32; -1 if there is none.
+    `unlike` tells whether parallel arcs have a sum other than 1; `bad` is the first record of a sum
+    that is no normal float32, or -1.
     """
 
     records: Array
@@ -31,7 +32,7 @@ class SortedArcs:
     starts: Array
     nodes: Array
     n_distinct: Array
-    unlike: int
+    unlike: bool
     bad: int
 
     def pair(self, record: int) -> tuple[int, int]:
@@ -112,8 +113,11 @@ def _join_groups(sizes: Array) -> tuple[Array, Array]:
 
 def _sort_buckets(records: Array, starts: Array, nodes: Array, bits: int) -> SortedArcs:
     n_buckets = len(nodes) - 1
-    n_distinct, unlike, bad = (np.empty(n_buckets, np.int64) for _ in range(3))
+    n_distinct, bad = np.empty(n_buckets, np.int64), np.empty(n_buckets, np.int64)
+    unlike = np.empty(n_buckets, np.int8)
     largest = int(np.diff(starts).max())
+    if largest >= 2**32:
+        raise GraphFormatError("more than 2**32 edges have the same source, or neighbouring ones")
     room = max(largest, min(_SCRATCH, len(records)))
     scratch = np.empty((room, records.shape[1]), np.uint64)
     low, high = float(FLOAT32.tiny), float(FLOAT32.max)
@@ -127,7 +131,9 @@ def _sort_buckets(records: Array, starts: Array, nodes: Array, bits: int) -> Sor
             )
 
         run(sort, end - begin, work=4 * int(starts[end] - starts[begin]))
-    return SortedArcs(records, bits, starts, nodes, n_distinct, _first(unlike), _first(bad))
+    found = bad[bad >= 0]
+    first_bad = int(found[0]) if len(found) else -1
+    return SortedArcs(records, bits, starts, nodes, n_distinct, bool(unlike.any()), first_bad)
 
 
 def _runs(starts: Array, room: int) -> list[int]:
@@ -137,11 +143,6 @@ def _runs(starts: Array, room: int) -> list[int]:
         limit = int(starts[cuts[-1]]) + room
         cuts.append(int(np.searchsorted(starts, limit, side="right")) - 1)
     return cuts
-
-
-def _first(positions: Array) -> int:
-    found = positions[positions >= 0]
-    return int(found[0]) if len(found) else -1
 
 
 def write_csr(arcs: SortedArcs, n_nodes: int, *, weighted: bool) -> tuple[Array, Array, Array | None]:

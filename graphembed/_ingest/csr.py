@@ -50,7 +50,7 @@ def assemble(edges: EdgeList) -> Csr:
         mirror=not (edges.both_ways or edges.directed),
     )
     del weights
-    weighted = not edges.pattern and arcs.unlike >= 0
+    weighted = arcs.unlike and not edges.pattern
     if weighted and arcs.bad >= 0:
         raise _beyond_float32(arcs, edges.node_ids)
     indptr, indices, sums = write_csr(arcs, n_nodes, weighted=weighted)

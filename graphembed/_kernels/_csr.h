@@ -19,10 +19,11 @@ static inline void ge_put(uint64_t *record, int stride, uint64_t key, double wei
         memcpy(record + 1, &weight, 8);
 }
 
-/* Sort n records by their keys less `base`, which have `bits` bits; equal keys keep their order. */
+/* Sort n < 2^32 records by their keys less `base`, which have `bits` bits; equal keys keep their order. */
 static inline void ge_sort(uint64_t *records, uint64_t *scratch, int64_t n, int stride,
                            uint64_t base, int bits) {
-    int64_t i, places[1 << GE_DIGIT];
+    int64_t i;
+    uint32_t places[1 << GE_DIGIT], before, count;
     uint64_t *from = records, *to = scratch, *other;
     int n_passes = (bits + GE_DIGIT - 1) / GE_DIGIT, width, shift, pass;
     for (i = 1; i < n && records[(i - 1) * stride] <= records[i * stride];)
@@ -32,7 +33,7 @@ static inline void ge_sort(uint64_t *records, uint64_t *scratch, int64_t n, int 
     width = (bits + n_passes - 1) / n_passes;
     for (pass = 0; pass < n_passes; pass++) {
         const uint64_t mask = ((uint64_t)1 << width) - 1;
-        int64_t before = 0, count;
+        before = 0;
         shift = pass * width;
         memset(places, 0, (size_t)(mask + 1) * sizeof *places);
         for (i = 0; i < n; i++)
@@ -57,15 +58,84 @@ static inline void ge_sort(uint64_t *records, uint64_t *scratch, int64_t n, int 
         memcpy(records, from, (size_t)n * stride * sizeof *records);
 }
 
-/* Add up the records from i on that have its key, in their order; returns the first of the next. */
-static inline int64_t ge_sum(const uint64_t *records, int64_t i, int64_t n, int stride,
-                             double *sum) {
-    const uint64_t key = records[i * stride];
-    double total = stride == 2 ? ge_weight(records + i * stride) : 1.0;
-    for (i++; i < n && records[i * stride] == key; i++)
-        total += stride == 2 ? ge_weight(records + i * stride) : 1.0;
-    *sum = total;
-    return i;
+/* Write the arcs of edges first .. last - 1 into the buckets of their sources. */
+static inline void ge_deal(const int32_t *source, const int32_t *target, const double *weights,
+                           int64_t first, int64_t last, int mirror, int shift,
+                           const int32_t *bucket, int bits, int64_t *places, uint64_t *records,
+                           int stride) {
+    double weight = 1.0;
+    int64_t i;
+    for (i = first; i < last; i++) {
+        const uint64_t u = (uint64_t)source[i], v = (uint64_t)target[i];
+        if (stride == 2) {
+            weight = weights[i];
+            if (weight == 0)
+                continue;
+        }
+        ge_put(records + places[bucket[u >> shift]]++ * stride, stride, u << bits | v, weight);
+        if (mirror && u != v)
+            ge_put(records + places[bucket[v >> shift]]++ * stride, stride, v << bits | u, weight);
+    }
+}
+
+/* Number of different keys; *unlike: whether parallel arcs have a sum other than 1, *bad: the first
+   record of a sum outside low .. high, or -1. Sums are made in the order of the records. */
+static inline int64_t ge_look_at_sums(const uint64_t *records, int64_t n, int stride, double low,
+                                      double high, int8_t *unlike, int64_t *bad) {
+    int64_t i, distinct = n > 0, run = 0;
+    double total;
+    int other = 0;
+    *bad = -1;
+    if (stride == 1) {
+        for (i = 1; i < n; i++)
+            distinct += records[i] != records[i - 1];
+        *unlike = distinct < n;
+        return distinct;
+    }
+    total = n > 0 ? ge_weight(records) : 1.0;
+    for (i = 1; i <= n; i++) {
+        if (i < n && records[2 * i] == records[2 * (i - 1)]) {
+            total += ge_weight(records + 2 * i);
+            continue;
+        }
+        other |= total != 1.0;
+        if (!(low <= total && total <= high) && *bad < 0)
+            *bad = run;
+        run = i;
+        distinct += i < n;
+        total = i < n ? ge_weight(records + 2 * i) : 1.0;
+    }
+    *unlike = (int8_t)other;
+    return distinct;
+}
+
+/* Write the rows first .. last - 1 of sorted records; their arcs begin at `arc`. weights: NULL, or
+   the sums. No branch depends on the arcs. */
+static inline void ge_write_rows(const uint64_t *records, int64_t n, int stride, int bits,
+                                 int64_t first, int64_t last, int64_t arc, int64_t *indptr,
+                                 int32_t *indices, float *weights) {
+    const uint64_t mask = ((uint64_t)1 << bits) - 1;
+    uint64_t key, previous = ~(uint64_t)0;
+    double total = 0.0;
+    int64_t i, end = arc;
+    memset(indptr + first + 1, 0, (size_t)(last - first) * sizeof *indptr);
+    for (i = 0; i < n; i++) {
+        key = records[i * stride];
+        end += key != previous;
+        indices[end - 1] = (int32_t)(key & mask);
+        indptr[(key >> bits) + 1] = end;
+        if (weights) {
+            total = (key == previous ? total : 0.0) +
+                    (stride == 2 ? ge_weight(records + i * stride) : 1.0);
+            weights[end - 1] = (float)total;
+        }
+        previous = key;
+    }
+    end = arc;
+    for (i = first + 1; i <= last; i++) {
+        end = indptr[i] > end ? indptr[i] : end;
+        indptr[i] = end;
+    }
 }
 
 #endif

@@ -6,16 +6,26 @@ input throughout, so no sum depends on the chunks or the threads.
 
 from cython.parallel cimport prange
 
-from graphembed._kernels._typedefs cimport float32_t, float64_t, int32_t, int64_t, uint64_t
+from graphembed._kernels._typedefs cimport float32_t, float64_t, int8_t, int32_t, int64_t, uint64_t
 
 
 cdef extern from "_csr.h" nogil:
-    float64_t ge_weight(const uint64_t *record)
-    void ge_put(uint64_t *record, int stride, uint64_t key, float64_t weight)
+    void ge_deal(
+        const int32_t *source, const int32_t *target, const float64_t *weights, int64_t first,
+        int64_t last, int mirror, int shift, const int32_t *bucket, int bits, int64_t *places,
+        uint64_t *records, int stride,
+    )
     void ge_sort(
         uint64_t *records, uint64_t *scratch, int64_t n, int stride, uint64_t base, int bits
     )
-    int64_t ge_sum(const uint64_t *records, int64_t i, int64_t n, int stride, float64_t *sum)
+    int64_t ge_look_at_sums(
+        const uint64_t *records, int64_t n, int stride, float64_t low, float64_t high,
+        int8_t *unlike, int64_t *bad,
+    )
+    void ge_write_rows(
+        const uint64_t *records, int64_t n, int stride, int bits, int64_t first, int64_t last,
+        int64_t arc, int64_t *indptr, int32_t *indices, float32_t *weights,
+    )
 
 
 def count_groups(
@@ -74,47 +84,19 @@ def deal_arcs(
     int n_threads,
 ):
     """Write every arc into its bucket, in the order of the edges."""
-    cdef int64_t c
+    cdef int64_t c, n = source.shape[0], n_chunks = places.shape[0]
+    if n == 0 or records.shape[0] == 0:
+        return
     for c in prange(
         begin, end, nogil=True, schedule="dynamic", chunksize=1, num_threads=n_threads
     ):
         if weights.shape[0] > 0:
-            _deal_chunk(source, target, weights, mirror, shift, bucket, bits, places, records, 2, c)
+            ge_deal(&source[0], &target[0], &weights[0], n * c // n_chunks,
+                    n * (c + 1) // n_chunks, mirror, shift, &bucket[0], bits, &places[c, 0],
+                    &records[0, 0], 2)
         else:
-            _deal_chunk(source, target, weights, mirror, shift, bucket, bits, places, records, 1, c)
-
-
-cdef inline void _deal_chunk(
-    const int32_t[::1] source,
-    const int32_t[::1] target,
-    const float64_t[::1] weights,
-    bint mirror,
-    int shift,
-    const int32_t[::1] bucket,
-    int bits,
-    int64_t[:, ::1] places,
-    uint64_t[:, ::1] records,
-    int stride,
-    int64_t c,
-) noexcept nogil:
-    cdef int64_t i, n = source.shape[0], n_chunks = places.shape[0]
-    cdef int64_t *place
-    cdef uint64_t u, v
-    cdef float64_t weight = 1.0
-    for i in range(n * c // n_chunks, n * (c + 1) // n_chunks):
-        if stride == 2:
-            weight = weights[i]
-            if weight == 0:
-                continue
-        u = <uint64_t>source[i]
-        v = <uint64_t>target[i]
-        place = &places[c, bucket[u >> shift]]
-        ge_put(&records[place[0], 0], stride, (u << bits) | v, weight)
-        place[0] += 1
-        if mirror and u != v:
-            place = &places[c, bucket[v >> shift]]
-            ge_put(&records[place[0], 0], stride, (v << bits) | u, weight)
-            place[0] += 1
+            ge_deal(&source[0], &target[0], NULL, n * c // n_chunks, n * (c + 1) // n_chunks,
+                    mirror, shift, &bucket[0], bits, &places[c, 0], &records[0, 0], 1)
 
 
 def sort_buckets(
@@ -127,8 +109,8 @@ def sort_buckets(
     float64_t low,                 # of the sums that are allowed
     float64_t high,
     int64_t[::1] n_distinct,       # OUT  (n_buckets,), arcs when parallel ones are one
-    int64_t[::1] first_unlike,     # OUT  (n_buckets,), where the first arc begins whose sum is not 1
-    int64_t[::1] first_bad,        # OUT  (n_buckets,), or whose sum is not allowed; -1 for none
+    int8_t[::1] unlike,            # OUT  (n_buckets,), whether some sum is not 1
+    int64_t[::1] bad,              # OUT  (n_buckets,), first record of a sum that is not allowed; -1
     int64_t begin,
     int64_t end,
     int n_threads,
@@ -139,11 +121,13 @@ def sort_buckets(
         begin, end, nogil=True, schedule="dynamic", chunksize=1, num_threads=n_threads
     ):
         if records.shape[1] == 2:
-            _sort_bucket(records, starts, nodes, bits, origin, scratch, low, high, n_distinct,
-                         first_unlike, first_bad, 2, b)
+            _sort_bucket(
+                records, starts, nodes, bits, origin, scratch, low, high, n_distinct, unlike, bad, 2, b
+            )
         else:
-            _sort_bucket(records, starts, nodes, bits, origin, scratch, low, high, n_distinct,
-                         first_unlike, first_bad, 1, b)
+            _sort_bucket(
+                records, starts, nodes, bits, origin, scratch, low, high, n_distinct, unlike, bad, 1, b
+            )
 
 
 cdef inline void _sort_bucket(
@@ -156,34 +140,28 @@ cdef inline void _sort_bucket(
     float64_t low,
     float64_t high,
     int64_t[::1] n_distinct,
-    int64_t[::1] first_unlike,
-    int64_t[::1] first_bad,
+    int8_t[::1] unlike,
+    int64_t[::1] bad,
     int stride,
     int64_t b,
 ) noexcept nogil:
-    cdef int64_t i = 0, following, n = starts[b + 1] - starts[b], distinct = 0
+    cdef int64_t n = starts[b + 1] - starts[b]
     cdef int key_bits = bits
     cdef uint64_t *bucket
-    cdef float64_t total
-    first_unlike[b] = -1
-    first_bad[b] = -1
+    unlike[b] = 0
+    bad[b] = -1
     n_distinct[b] = 0
     if n == 0:
         return
     while ((nodes[b + 1] - nodes[b] - 1) >> (key_bits - bits)) > 0:
         key_bits += 1
     bucket = &records[starts[b], 0]
-    ge_sort(bucket, &scratch[starts[b] - origin, 0], n, stride, <uint64_t>nodes[b] << bits,
-            key_bits)
-    while i < n:
-        following = ge_sum(bucket, i, n, stride, &total)
-        if total != 1.0 and first_unlike[b] < 0:
-            first_unlike[b] = starts[b] + i
-        if not low <= total <= high and first_bad[b] < 0:
-            first_bad[b] = starts[b] + i
-        distinct += 1
-        i = following
-    n_distinct[b] = distinct
+    ge_sort(
+        bucket, &scratch[starts[b] - origin, 0], n, stride, <uint64_t>nodes[b] << bits, key_bits
+    )
+    n_distinct[b] = ge_look_at_sums(bucket, n, stride, low, high, &unlike[b], &bad[b])
+    if bad[b] >= 0:
+        bad[b] += starts[b]
 
 
 def write_rows(
@@ -201,6 +179,7 @@ def write_rows(
 ):
     """Write the rows of buckets, parallel arcs summed."""
     cdef int64_t b
+    indptr[0] = 0
     for b in prange(
         begin, end, nogil=True, schedule="dynamic", chunksize=1, num_threads=n_threads
     ):
@@ -222,28 +201,22 @@ cdef inline void _write_bucket(
     int stride,
     int64_t b,
 ) noexcept nogil:
-    cdef int64_t i = 0, n = starts[b + 1] - starts[b], arc = arcs[b], node = nodes[b]
-    cdef int64_t source
     cdef const uint64_t *bucket = NULL
-    cdef uint64_t key
-    cdef float64_t total
+    cdef int32_t *targets = NULL
+    cdef float32_t *sums = NULL
+    cdef int64_t n = starts[b + 1] - starts[b]
     if n > 0:
         bucket = &records[starts[b], 0]
-    indptr[node] = arc
-    while i < n:
-        key = bucket[i * stride]
-        source = <int64_t>(key >> bits)
-        i = ge_sum(bucket, i, n, stride, &total)
-        while node < source:
-            node += 1
-            indptr[node] = arc
-        indices[arc] = <int32_t>(key & ((<uint64_t>1 << bits) - 1))
-        if weights.shape[0] > 0:
-            weights[arc] = <float32_t>total
-        arc += 1
-    while node < nodes[b + 1]:
-        node += 1
-        indptr[node] = arc
+        targets = &indices[0]
+    if weights.shape[0] > 0:
+        sums = &weights[0]
+        ge_write_rows(
+            bucket, n, stride, bits, nodes[b], nodes[b + 1], arcs[b], &indptr[0], targets, sums
+        )
+    else:
+        ge_write_rows(
+            bucket, n, stride, bits, nodes[b], nodes[b + 1], arcs[b], &indptr[0], targets, NULL
+        )
 
 
 def is_symmetric(
