@@ -1,298 +1,316 @@
 """Edge lists in text files: csv, tsv or separated by blanks, plain or gzipped."""
 
-import csv
 import gzip
 import os
 import re
 import zlib
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
-from itertools import chain, count
+from collections.abc import Iterable, Iterator
+from contextlib import closing
+from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
-from typing import IO, Any, Self, cast
+from typing import IO, Any
 
 import numpy as np
 
-from graphembed._ingest.edge_list import Array, EdgeList, first_bad_weight
+from graphembed._ingest.edge_list import Array, EdgeList
 from graphembed._ingest.ids import index_edges, object_array
+from graphembed._ingest.pieces import Piece, decompressed, read_pieces
+from graphembed._ingest.rows import Layout, check_text, read_layout
+from graphembed._ingest.threads import run
+from graphembed._ingest.words import WordTable
+from graphembed._kernels import _parse
 from graphembed.exceptions import GraphFormatError
 
-_CHUNK = 1 << 22  # bytes of text held as Python strings at a time
-_COMMENTS = ("#", "%")
 _INTEGER = re.compile(r"0|-?[1-9][0-9]*")
-_HEADERS = (("source", "target"), ("src", "dst"), ("from", "to"), ("u", "v"))
-_BOM = b"\xef\xbb\xbf"
+_INT64 = np.iinfo(np.int64)
+_PLAIN_DELIMITERS = " \t,;|:"  # the kernel leaves lines with others to `Layout.read`
 
 
-@dataclass(frozen=True)
-class _Rows:
-    """The fields of some lines, and where these lines stand in the file."""
-
-    path: str
-    fields: list[list[str]]
-    lines: Sequence[int]
-
-    def without_first(self) -> Self:
-        return type(self)(self.path, self.fields[1:], self.lines[1:])
-
-    def error(self, row: int, problem: str) -> GraphFormatError:
-        return GraphFormatError(f"{self.path}, line {self.lines[row]}: {problem}")
-
-
-@dataclass(frozen=True)
-class _Columns:
-    """Positions of source, target and weight (None: no weights), and the number of columns."""
-
-    source: int
-    target: int
-    weight: int | None
-    width: int
+class _NotIntegers(Exception):  # noqa: N818  # no error: the file is read again, as one of words
+    """An id is no integer, or does not fit int64."""
 
 
 def read_text(
     path: str | os.PathLike[str],
     *,
-    source: str | None,
-    target: str | None,
-    weight: str | None,
     directed: bool,
     nodes: Iterable[Any] | None,
-    delimiter: str | None,
-    header: bool | None,
+    **options: Any,
 ) -> EdgeList:
     """Read an edge list; `Graph.from_edge_list_file` states the rules."""
-    if (source is None) != (target is None):
-        raise ValueError(f"give both source= and target=, got {source!r} and {target!r}")
-    if delimiter is not None and (not isinstance(delimiter, str) or len(delimiter) != 1):
-        raise ValueError(f"delimiter must be None or one character, got {delimiter!r}")
-    if header is False and source is not None:
-        raise ValueError("source= and target= name columns of a header, but header=False")
-    columns: _Columns | None = None
-    index: defaultdict[str, int] = defaultdict(count().__next__)
-    ends: list[Array] = []
-    weights: list[Array] = []
-    for rows in _read_rows(Path(path), delimiter):
-        if columns is None:
-            has_header = header is True or source is not None
-            if header is None and not has_header:
-                has_header = _looks_like_header(rows.fields)
-            find = _named_columns if has_header else _unnamed_columns
-            columns = find(rows, source, target, weight)
-            rows = rows.without_first() if has_header else rows
-        _check_widths(rows, columns.width)
-        ends.append(_number(rows, columns, index))
-        if columns.weight is not None:
-            weights.append(_parse_weights(rows, columns.weight))
-    pairs = np.concatenate(ends) if ends else np.empty((0, 2), np.int32)
-    ids = _interpret(list(index), Path(path))
-    node_ids, rank, _ = index_edges(ids, ids, nodes)
-    return EdgeList(
-        rank[pairs[:, 0]],
-        rank[pairs[:, 1]],
-        np.concatenate(weights) if weights else None,
-        node_ids,
-        directed,
-    )
-
-
-def _read_rows(path: Path, delimiter: str | None) -> Iterator[_Rows]:
-    """Yield the lines that hold edges, split into fields, some thousand at a time."""
-    number = 1
+    path = Path(path)
     with path.open("rb") as raw:
-        file = _decompressed(raw)
-        while lines := _read_lines(file, path, number):
-            text = _decode(lines, path, number)
-            found = [
-                (position, line)
-                for position, line in enumerate((x.strip(" \r") for x in text), number)
-                if line and not line.isspace() and not line.startswith(_COMMENTS)
-            ]
-            number += len(lines)
-            if found:
-                numbers = [position for position, _ in found]
-                edges = [line for _, line in found]
-                delimiter = delimiter or _guess_delimiter(edges[0])
-                yield _Rows(str(path), _split(edges, delimiter, path, numbers), numbers)
-
-
-def _decompressed(raw: IO[bytes]) -> IO[bytes]:
-    start = raw.read(2)
-    raw.seek(0)
-    return cast(IO[bytes], gzip.GzipFile(fileobj=raw)) if start == b"\x1f\x8b" else raw
-
-
-def _read_lines(file: IO[bytes], path: Path, number: int) -> list[bytes]:
-    try:
-        lines = file.readlines(_CHUNK)
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise GraphFormatError(
-            f"{path}, after line {number - 1}: the gzip stream is damaged: {error}"
-        ) from error
-    if number == 1 and lines:
-        _check_kind_of_file(lines[0], path)
-        lines[0] = lines[0].removeprefix(_BOM)
-    return lines
-
-
-def _check_kind_of_file(first: bytes, path: Path) -> None:
-    if first.startswith(b"\x89GEMB"):
-        raise GraphFormatError(f"{path} is a saved graph or model: read it with Graph.load")
-    if first.startswith(b"%%MatrixMarket"):
-        raise GraphFormatError(
-            f"{path} is a Matrix Market file: read it with scipy.io.mmread and Graph.from_scipy"
-        )
-
-
-def _decode(lines: list[bytes], path: Path, number: int) -> list[str]:
-    try:
-        text = b"".join(lines).decode("utf-8")
-    except UnicodeDecodeError:
-        for position, line in enumerate(lines, number):
-            try:
-                line.decode("utf-8")
-            except UnicodeDecodeError as error:
-                raise GraphFormatError(f"{path}, line {position}: not UTF-8: {error}") from error
-        raise
-    if "\0" in text:
-        position = number + text[: text.index("\0")].count("\n")
-        raise GraphFormatError(f"{path}, line {position}: a NUL byte; this is not a text file")
-    return text.removesuffix("\n").split("\n")
-
-
-def _guess_delimiter(line: str) -> str:
-    return next((sign for sign in "\t,;" if sign in line), " ")
-
-
-def _split(lines: list[str], delimiter: str, path: Path, numbers: list[int]) -> list[list[str]]:
-    if delimiter == " ":
-        return [line.split() for line in lines]
-    if not any('"' in line for line in lines):
-        return [[field.strip() for field in line.split(delimiter)] for line in lines]
-    rows = []
-    for line, number in zip(lines, numbers, strict=True):
         try:
-            fields = next(
-                csv.reader([line], delimiter=delimiter, skipinitialspace=True, strict=True)
-            )
-        except csv.Error as error:
-            raise GraphFormatError(f"{path}, line {number}: {error}: {line[:80]!r}") from error
-        rows.append([field.strip() for field in fields])
-    return rows
+            layout = read_layout(path, decompressed(raw), **options)
+        except _DAMAGED as error:
+            raise _damaged(path, 0, error) from error
+        if layout is None:
+            empty = np.empty(0, np.int32)
+            ids, source, target = index_edges(empty, empty, nodes)
+            return EdgeList(source, target, None, ids, directed)
+        try:
+            edges = _read_integers(raw, layout)
+            ids, source, target = index_edges(edges.source, edges.target, nodes, reuse=True)
+        except _NotIntegers:
+            edges, ids = _read_words(raw, layout)
+            source, target = edges.source, edges.target
+            if nodes is not None:
+                ids, rank, _ = index_edges(ids, ids, nodes)
+                source, target = rank[source], rank[target]
+    return EdgeList(source, target, edges.weights, ids, directed)
 
 
-def _looks_like_header(fields: list[list[str]]) -> bool:
-    """Known column names, or names above numbers."""
-    first = fields[0]
-    if tuple(field.lower() for field in first[:2]) in _HEADERS:
-        return True
-    if len(fields) < 2 or len(first) != len(fields[1]) or len(first) < 2:
-        return False
-    numeric = [[_is_number(field) for field in row] for row in fields[:2]]
-    names_above_ids = not any(numeric[0][:2]) and all(numeric[1][:2])
-    name_above_weight = len(first) > 2 and not numeric[0][2] and numeric[1][2]
-    return names_above_ids or name_above_weight
+# ---------------------------------------------------------------- columns that grow
 
 
-def _is_number(field: str) -> bool:
-    with suppress(ValueError):
-        float(field)
-        return True
-    return False
+@dataclass
+class _Edges:
+    """Columns of edges that grow to the length that is expected of them."""
+
+    has_weights: bool
+    count: int = 0
+    _columns: list[Array] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._columns = [np.empty(0, np.int32), np.empty(0, np.int32), np.empty(0, np.float64)]
+
+    def extend(self, count: int, fraction: float, dtype: type = np.int32) -> list[Array]:
+        """Make room for more edges, and return it: source, target, weight.
+
+        `fraction` of the file has been read when these are there.
+        """
+        begin, self.count = self.count, self.count + count
+        wanted = [dtype if dtype is np.int64 else self._columns[0].dtype.type] * 2 + [np.float64]
+        for k in range(2 + self.has_weights):
+            old = self._columns[k]
+            if len(old) < self.count or old.dtype != wanted[k]:
+                room = max(self.count, int(1.03 * self.count / max(fraction, 1e-3)))
+                room = max(len(old), min(room, 16 * self.count))
+                self._columns[k] = np.empty(room, wanted[k])
+                self._columns[k][:begin] = old[:begin]
+        return [column[begin : self.count] for column in self._columns]
+
+    def remove(self, slots: list[int]) -> None:
+        """Take out edges."""
+        first = slots[0]
+        for column in self._columns[: 2 + self.has_weights]:
+            rest = np.delete(column[first : self.count], np.subtract(slots, first))
+            column[first : first + len(rest)] = rest
+        self.count -= len(slots)
+
+    @property
+    def source(self) -> Array:
+        return self._columns[0][: self.count]
+
+    @property
+    def target(self) -> Array:
+        return self._columns[1][: self.count]
+
+    @property
+    def weights(self) -> Array | None:
+        return self._columns[2][: self.count] if self.has_weights else None
 
 
-def _named_columns(
-    rows: _Rows, source: str | None, target: str | None, weight: str | None
-) -> _Columns:
-    names = rows.fields[0]
-    lowered = [name.lower() for name in names]
-    if source is None or target is None:
-        known = ((s, t) for s, t in _HEADERS if s in lowered and t in lowered)
-        source, target = next(known, (None, None))
-    ends = (
-        (0, 1) if source is None or target is None else (_find(rows, source), _find(rows, target))
-    )
-    if ends[0] == ends[1] or len(names) < 2:
-        raise rows.error(0, f"source and target must be two columns, got the header {names}")
-    weight_column = None
-    if weight is not None and (weight != "weight" or "weight" in lowered):
-        weight_column = _find(rows, weight)
-    return _Columns(*ends, weight_column, len(names))
+# ---------------------------------------------------------------- pieces of lines
 
 
-def _find(rows: _Rows, name: str) -> int:
-    names = rows.fields[0]
-    if name in names:
-        return names.index(name)
-    lowered = [other.lower() for other in names]
-    if name.lower() in lowered:
-        return lowered.index(name.lower())
-    raise rows.error(0, f"no column {name!r} in the header {names}")
+_DAMAGED = (EOFError, gzip.BadGzipFile, zlib.error)
 
 
-def _unnamed_columns(
-    rows: _Rows, source: str | None, target: str | None, weight: str | None
-) -> _Columns:
-    width = len(rows.fields[0])
-    if weight not in (None, "weight"):
-        raise rows.error(0, f"weight={weight!r} names a column, but the file has no header")
-    if width < 2:
-        raise rows.error(0, f"2 or 3 columns wanted, got 1: {rows.fields[0][0]!r}")
-    if width > 3 and weight is not None:
-        raise rows.error(
-            0,
-            f"2 or 3 columns wanted, got {width}; name the weight in a header line, or ignore "
-            "weights with weight=None",
+def _damaged(path: Path, lines: int, error: Exception) -> GraphFormatError:
+    return GraphFormatError(f"{path}, after line {lines}: the gzip stream is damaged: {error}")
+
+
+@dataclass
+class _Parsed:
+    """What the kernel made of a piece; `odd` are the lines it left: place, number, text."""
+
+    piece: Piece
+    text: Array
+    cuts: Array
+    places: Array
+    ids: Array
+    weights: Array
+    odd: list[tuple[int, int, bytes]]
+    is_wide: bool
+
+
+class _Parser:
+    """Parses the pieces of a file in blocks, side by side."""
+
+    def __init__(self, layout: Layout, *, words: bool) -> None:
+        self.layout = layout
+        delimiter = layout.delimiter if layout.delimiter in _PLAIN_DELIMITERS else "\0"
+        weight = -1 if layout.weight is None else layout.weight
+        self._columns = np.array(
+            [ord(delimiter), layout.source, layout.target, weight, layout.width], np.int64
         )
-    return _Columns(0, 1, 2 if width == 3 and weight is not None else None, width)
+        self._kernel = _parse.read_words if words else _parse.read_integers
+        self._n_ids = 4 if words else 2
+        self._ids, self._odd = np.empty((0, self._n_ids), np.int64), np.empty((0, 4), np.int64)
+        self._weights = np.empty(0)
+
+    def pieces(self, raw: IO[bytes]) -> Iterator[_Parsed]:
+        """Parse all pieces; memory: 4 to 10 bytes for every byte of a piece."""
+        lines = self.layout.line
+        with closing(read_pieces(raw, self.layout.start)) as pieces:
+            while True:
+                try:
+                    piece = next(pieces, None)
+                except _DAMAGED as error:
+                    raise _damaged(self.layout.path, lines, error) from error
+                if piece is None:
+                    return
+                parsed, n_lines = self._parse(piece, lines)
+                lines += n_lines
+                yield parsed
+
+    def _parse(self, piece: Piece, lines: int) -> tuple[_Parsed, int]:
+        text, cuts = piece.text, piece.cuts()
+        n_blocks = len(cuts) - 1
+        room = piece.size // 2 + n_blocks + 1
+        if len(self._ids) < room:
+            self._ids, self._odd = np.empty((room, self._n_ids), np.int64), np.empty((room, 4), np.int64)
+            self._weights = np.empty(room if self.layout.weight is not None else 0)
+        tally = np.empty((n_blocks, _parse.TALLY_SIZE), np.int64)
+        run(
+            lambda *part: self._kernel(
+                text, cuts, self._columns, _powers(), self._ids, self._weights, self._odd, tally, *part
+            ),
+            n_blocks,
+            work=piece.size // 8,
+        )
+        if tally[:, _parse.TALLY_WORDS].any():
+            raise _NotIntegers
+        first_lines = 1 + lines + np.cumsum(tally[:, _parse.TALLY_LINES])
+        first_lines -= tally[:, _parse.TALLY_LINES]
+        for b in np.flatnonzero(tally[:, _parse.TALLY_FOREIGN]).tolist():
+            check_text(bytes(piece.buffer[cuts[b] : cuts[b + 1]]), self.layout.path, int(first_lines[b]))
+        places = np.concatenate([[0], np.cumsum(tally[:, _parse.TALLY_EDGES])])
+        odd = []
+        for b in np.flatnonzero(tally[:, _parse.TALLY_ODD]).tolist():
+            first = int(cuts[b]) // 2 + b
+            for slot, line, begin, end in self._odd[first : first + int(tally[b, _parse.TALLY_ODD])].tolist():
+                odd.append((int(places[b]) + slot, int(first_lines[b]) + line, bytes(piece.buffer[begin:end])))
+        is_wide = bool(tally[:, _parse.TALLY_WIDE].any())
+        parsed = _Parsed(piece, text, cuts, places, self._ids, self._weights, odd, is_wide)
+        return parsed, int(tally[:, _parse.TALLY_LINES].sum())
 
 
-def _check_widths(rows: _Rows, width: int) -> None:
-    if set(map(len, rows.fields)) <= {width}:
-        return
-    for row, fields in enumerate(rows.fields):
-        if len(fields) != width:
-            raise rows.error(row, f"{width} columns wanted, got {len(fields)}: {fields}")
+@cache
+def _powers() -> Array:
+    """The 128 most significant bits of the powers of five, as `ge_scale` wants them.
+
+    Inverses are rounded up where 5^-exponent fits 64 bits, all else is cut off.
+    """
+    rows = []
+    for exponent in range(-_parse.MAX_EXPONENT, _parse.MAX_EXPONENT + 1):
+        power = 5 ** abs(exponent)
+        if exponent < 0:
+            extra = 0 if exponent >= -27 else power.bit_length()
+            power = (1 << (power.bit_length() + 127 + extra)) // power + 1
+        shift = power.bit_length() - 128
+        power = power >> shift if shift > 0 else power << -shift
+        rows.append((power >> 64, power & (2**64 - 1)))
+    return np.array(rows, np.uint64)
 
 
-def _number(rows: _Rows, columns: _Columns, index: defaultdict[str, int]) -> Array:
-    """Turn the ids of some rows into numbers, counted by first appearance."""
-    before = len(index)
-    ids = chain.from_iterable((row[columns.source], row[columns.target]) for row in rows.fields)
-    numbers = np.fromiter(map(index.__getitem__, ids), np.int32, count=2 * len(rows.fields))
-    pairs = numbers.reshape(-1, 2)
-    if "" in index and index[""] >= before:
-        row = int(np.argmax((pairs == index[""]).any(axis=1)))
-        raise rows.error(row, f"an empty id: {rows.fields[row]}")
-    return pairs
+# ---------------------------------------------------------------- integers, or words
 
 
-def _parse_weights(rows: _Rows, column: int) -> Array:
-    values = np.empty(len(rows.fields), np.float64)
-    row = 0
-    try:
-        for row, fields in enumerate(rows.fields):
-            values[row] = float(fields[column])
-    except ValueError:
-        field = rows.fields[row][column]
-        raise rows.error(row, f"the weight must be a number, got {field!r}") from None
-    bad = first_bad_weight(values)
-    if bad is not None:
-        field = rows.fields[bad][column]
-        raise rows.error(bad, f"the weight must be finite and >= 0, got {field!r}")
-    return values
+def _read_integers(raw: IO[bytes], layout: Layout) -> _Edges:
+    edges = _Edges(layout.weight is not None)
+    for parsed in _Parser(layout, words=False).pieces(raw):
+        found = [(slot, layout.read(line, number)) for slot, number, line in parsed.odd]
+        ends = {slot: _integers(row[0], row[1]) for slot, row in found if row}
+        is_wide = parsed.is_wide or any(not 0 <= i < 2**31 for pair in ends.values() for i in pair)
+        begin, n_edges = edges.count, int(parsed.places[-1])
+        columns = edges.extend(n_edges, parsed.piece.fraction, np.int64 if is_wide else np.int32)
+        run(
+            lambda *part: _parse.gather_integers(
+                parsed.ids, parsed.weights, parsed.cuts, parsed.places, *columns, *part  # noqa: B023
+            ),
+            len(parsed.places) - 1,
+            work=n_edges // 4,
+        )
+        for slot, pair in ends.items():
+            columns[0][slot], columns[1][slot] = pair
+        _finish(edges, begin, columns[2], found)
+    return edges
 
 
-def _interpret(tokens: list[str], path: Path) -> Array:
-    """Integers if every id is written as one, else strings: "007" is not 7."""
-    if not all(map(_INTEGER.fullmatch, tokens)):
-        return object_array(tokens, len(tokens))
-    try:
-        return np.array(list(map(int, tokens)), dtype=np.int64)
-    except OverflowError:
-        longest = max(tokens, key=lambda token: abs(int(token)))
+def _integers(source: str, target: str) -> tuple[int, int]:
+    ends = source, target
+    # 20 characters: int() refuses a thousand digits
+    if not all(_INTEGER.fullmatch(end) and len(end) <= 20 for end in ends):
+        raise _NotIntegers
+    numbers = int(source), int(target)
+    if not all(_INT64.min <= number <= _INT64.max for number in numbers):
+        raise _NotIntegers
+    return numbers
+
+
+def _read_words(raw: IO[bytes], layout: Layout) -> tuple[_Edges, Array]:
+    edges = _Edges(layout.weight is not None)
+    table = WordTable()
+    spans = np.empty((0, 4), np.int64)
+    for parsed in _Parser(layout, words=True).pieces(raw):
+        found = [(slot, layout.read(line, number)) for slot, number, line in parsed.odd]
+        begin, n_edges = edges.count, int(parsed.places[-1])
+        columns = edges.extend(n_edges, parsed.piece.fraction)
+        spans = spans if len(spans) >= n_edges else np.empty((n_edges, 4), np.int64)
+        run(
+            lambda *part: _parse.gather_words(
+                parsed.ids, parsed.weights, parsed.cuts, parsed.places, spans, columns[2], *part  # noqa: B023
+            ),
+            len(parsed.places) - 1,
+            work=n_edges // 4,
+        )
+        text, dropped = _add_words(parsed.text, spans, found)
+        kept = np.delete(spans[:n_edges], dropped, axis=0) if dropped else spans[:n_edges]
+        numbers = table.number(text, kept.reshape(-1, 2)).reshape(-1, 2)
+        slots = np.delete(np.arange(n_edges), dropped) if dropped else slice(None)
+        columns[0][slots], columns[1][slots] = numbers[:, 0], numbers[:, 1]
+        _finish(edges, begin, columns[2], found)
+    return edges, _interpret(table.words(), layout.path)
+
+
+def _add_words(
+    text: Array, spans: Array, found: list[tuple[int, tuple[str, str, float] | None]]
+) -> tuple[Array, list[int]]:
+    """Put the ids of odd lines behind the text; returns it, and the slots that hold no edge."""
+    more = bytearray()
+    for slot, row in found:
+        for k, word in enumerate(row[:2] if row else ()):
+            raw = word.encode()
+            spans[slot, 2 * k : 2 * k + 2] = len(text) + len(more), len(raw)
+            more += raw
+    if more:
+        text = np.concatenate([text, np.frombuffer(more, np.uint8)])
+    return text, [slot for slot, row in found if row is None]
+
+
+def _finish(
+    edges: _Edges,
+    begin: int,
+    weights: Array,
+    found: list[tuple[int, tuple[str, str, float] | None]],
+) -> None:
+    """Fill in the weights of odd lines, and take out those that hold no edge."""
+    if edges.has_weights:
+        for slot, row in found:
+            weights[slot] = row[2] if row else 0.0
+    if dropped := [begin + slot for slot, row in found if row is None]:
+        edges.remove(dropped)
+
+
+def _interpret(words: list[str], path: Path) -> Array:
+    """Refuse integers that do not fit int64, if every id is one; else all are strings."""
+    if all(map(_INTEGER.fullmatch, words)):
+        longest = max(words, key=lambda word: (len(word.lstrip("-")), word.lstrip("-")))
         raise GraphFormatError(
-            f"{path}: integer ids must fit int64, got {longest}; make one id a word, and all are "
-            "read as strings"
-        ) from None
+            f"{path}: integer ids must fit int64, got {longest[:80]}; make one id a word, and all "
+            "are read as strings"
+        )
+    return object_array(words, len(words))

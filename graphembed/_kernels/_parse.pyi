@@ -37,3 +37,26 @@ def read_words(
     end: int,
     n_threads: int,
 ) -> None: ...
+def gather_integers(
+    ids: NDArray[np.int64],
+    weights: NDArray[np.float64],
+    cuts: NDArray[np.int64],
+    places: NDArray[np.int64],
+    source: NDArray[np.int32] | NDArray[np.int64],
+    target: NDArray[np.int32] | NDArray[np.int64],
+    kept: NDArray[np.float64],
+    begin: int,
+    end: int,
+    n_threads: int,
+) -> None: ...
+def gather_words(
+    spans: NDArray[np.int64],
+    weights: NDArray[np.float64],
+    cuts: NDArray[np.int64],
+    places: NDArray[np.int64],
+    words: NDArray[np.int64],
+    kept: NDArray[np.float64],
+    begin: int,
+    end: int,
+    n_threads: int,
+) -> None: ...

@@ -2,7 +2,12 @@
 
 from cython.parallel cimport prange
 
-from graphembed._kernels._typedefs cimport float64_t, int64_t, uint8_t, uint64_t
+from graphembed._kernels._typedefs cimport float64_t, int32_t, int64_t, uint8_t, uint64_t
+
+ctypedef fused id_t:
+    int32_t
+    int64_t
+
 
 
 cdef extern from "_parse.h" nogil:
@@ -117,3 +122,52 @@ cdef void _read_block(
     else:
         ge_read_lines(&text[0], cuts[b], cuts[b + 1], columns, &powers[0, 0], 0, &ids[first, 0],
                       values, &odd[first, 0], &tally[b, 0])
+
+
+def gather_integers(
+    const int64_t[:, ::1] ids,     # IN   as read_integers left them
+    const float64_t[::1] weights,  # IN   as long as ids, or empty
+    const int64_t[::1] cuts,       # IN   (n_blocks + 1,)
+    const int64_t[::1] places,     # IN   (n_blocks + 1,), where the edges of every block begin
+    id_t[::1] source,              # OUT  (n_edges,)
+    id_t[::1] target,              # OUT  (n_edges,)
+    float64_t[::1] kept,           # OUT  (n_edges,), or empty
+    int64_t begin,
+    int64_t end,
+    int n_threads,
+):
+    """Put the edges of blocks side by side."""
+    cdef int64_t b, i, first, place
+    for b in prange(begin, end, nogil=True, schedule="static", num_threads=n_threads):
+        first = cuts[b] // 2 + b
+        place = places[b]
+        for i in range(places[b + 1] - place):
+            source[place + i] = <id_t>ids[first + i, 0]
+            target[place + i] = <id_t>ids[first + i, 1]
+        if weights.shape[0] > 0:
+            for i in range(places[b + 1] - place):
+                kept[place + i] = weights[first + i]
+
+
+def gather_words(
+    const int64_t[:, ::1] spans,   # IN   as read_words left them
+    const float64_t[::1] weights,  # IN   as long as spans, or empty
+    const int64_t[::1] cuts,       # IN   (n_blocks + 1,)
+    const int64_t[::1] places,     # IN   (n_blocks + 1,)
+    int64_t[:, ::1] words,         # OUT  (n_edges, 4)
+    float64_t[::1] kept,           # OUT  (n_edges,), or empty
+    int64_t begin,
+    int64_t end,
+    int n_threads,
+):
+    """Put the spans of blocks side by side."""
+    cdef int64_t b, i, k, first, place
+    for b in prange(begin, end, nogil=True, schedule="static", num_threads=n_threads):
+        first = cuts[b] // 2 + b
+        place = places[b]
+        for i in range(places[b + 1] - place):
+            for k in range(4):
+                words[place + i, k] = spans[first + i, k]
+        if weights.shape[0] > 0:
+            for i in range(places[b + 1] - place):
+                kept[place + i] = weights[first + i]
