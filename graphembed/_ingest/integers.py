@@ -1,15 +1,18 @@
 """Integer ids become indices in ascending order: by a bit map, or by a hash table if far apart."""
 
 import secrets
+import sys
 
 import numpy as np
 
 from graphembed._ingest.edge_list import Array, check_n_nodes
-from graphembed._ingest.threads import run
+from graphembed._ingest.threads import n_threads, run
 from graphembed._kernels import _tables
 
 _IDS_PER_CALL = 2**18  # between two calls Ctrl-C is heard
+_MARKS_PER_CALL = 2**24
 _SLOTS = 2**12
+_LOW_HALF = slice(0, 4) if sys.byteorder == "little" else slice(7, 3, -1)
 
 
 def index_integers(
@@ -32,8 +35,8 @@ def index_integers(
 
     Notes
     -----
-    Ids that lie within a range of 4 times the number of edges: O(range) time, a byte for every
-    integer in it. Others: 48 to 96 bytes for every node, 4 bytes for every end of an edge.
+    Ids that lie within a range of 4 times the number of edges: O(range) time, a bit for every integer
+    in it and every thread, and 1.5 bytes. Others: 48 to 96 bytes for every node, 4 bytes for every end of an edge.
     """
     if not len(source):
         empty = np.empty(0, np.int32)
@@ -42,31 +45,42 @@ def index_integers(
     spread = max(int(source.max()), int(target.max())) - low + 1
     if spread > 4 * len(source) + 1024:  # ids far apart
         return _index_by_hashing(source, target)
-    present = np.zeros(-(-spread // 64) * 64, np.uint8)
-    for ids in (source, target):
-        run(lambda *part: _tables.mark_ids(ids, low, present, *part), len(ids), work=len(ids) // 4)  # noqa: B023
-    node_ids = np.flatnonzero(present) + low
+    cells, node_ids = _find_ids(source, target, low, spread)
     check_n_nodes(len(node_ids))
     if low == 0 and len(node_ids) == spread and source.dtype == target.dtype == np.int32:
         return node_ids, source, target
-    flags = np.empty(len(present) // 64, np.uint64)
-    counts = np.empty(len(flags), np.int32)
-    run(
-        lambda *part: _tables.pack_flags(present, flags, counts, *part),
-        len(flags),
-        work=len(present) // 8,
-    )
-    before = np.cumsum(counts, dtype=np.int32) - counts
     ranks = []
     for ids in (source, target):
         rank = ids if reuse and ids.dtype == np.int32 else np.empty(len(ids), np.int32)
         run(
-            lambda *part: _tables.rank_ids(ids, low, flags, before, rank, *part),  # noqa: B023
+            lambda *part: _tables.rank_ids(ids, low, cells, rank, *part),  # noqa: B023
             len(ids),
             work=len(ids) // 2,
         )
         ranks.append(rank)
     return node_ids, ranks[0], ranks[1]
+
+
+def _find_ids(source: Array, target: Array, low: int, spread: int) -> tuple[Array, Array]:
+    """Cells for `rank_ids`, and the ids that occur."""
+    flags = np.zeros((n_threads(), -(-spread // 32)), np.uint32)
+    for ids in (source, target):
+        for start in range(0, len(ids), _MARKS_PER_CALL):
+            some = ids[start : start + _MARKS_PER_CALL]
+            run(
+                lambda *part: _tables.mark_ids(some, low, flags, *part),  # noqa: B023
+                len(flags),
+                work=len(some) // 4,
+            )
+    cells, counts = np.empty(flags.shape[1], np.uint64), np.empty(flags.shape[1], np.int32)
+    run(
+        lambda *part: _tables.join_flags(flags, cells, counts, *part),
+        len(cells),
+        work=flags.size // 8,
+    )
+    bits = np.unpackbits(cells.view(np.uint8).reshape(-1, 8)[:, _LOW_HALF], bitorder="little")
+    before = (np.cumsum(counts, dtype=np.int64) - counts).astype(np.uint64)
+    return cells | before << np.uint64(32), np.flatnonzero(bits) + low
 
 
 def _index_by_hashing(source: Array, target: Array) -> tuple[Array, Array, Array]:

@@ -5,7 +5,7 @@
 #include <stdint.h>
 #include <string.h>
 
-enum { GE_DIGIT = 12 };
+enum { GE_DIGIT = 12, GE_MAX_PASSES = 6 };  /* keys have at most 62 bits */
 
 static inline double ge_weight(const uint64_t *record) {
     double weight;
@@ -19,36 +19,38 @@ static inline void ge_put(uint64_t *record, int stride, uint64_t key, double wei
         memcpy(record + 1, &weight, 8);
 }
 
-/* Sort n < 2^32 records by their keys less `base`, which have `bits` bits; equal keys keep their order. */
+/* Sort n < 2^32 records by their keys less `base`, which have `bits` bits; equal keys keep their
+   order. Counting sorts from the lowest digit on, all counted in one sweep. */
 static inline void ge_sort(uint64_t *records, uint64_t *scratch, int64_t n, int stride,
                            uint64_t base, int bits) {
+    uint32_t places[GE_MAX_PASSES][1 << GE_DIGIT], before, count;
+    uint64_t *from = records, *to = scratch, *other, key, mask;
+    int n_passes = (bits + GE_DIGIT - 1) / GE_DIGIT, width, pass;
     int64_t i;
-    uint32_t places[1 << GE_DIGIT], before, count;
-    uint64_t *from = records, *to = scratch, *other;
-    int n_passes = (bits + GE_DIGIT - 1) / GE_DIGIT, width, shift, pass;
     for (i = 1; i < n && records[(i - 1) * stride] <= records[i * stride];)
         i++;
     if (i >= n || n_passes == 0)
         return;
     width = (bits + n_passes - 1) / n_passes;
+    mask = ((uint64_t)1 << width) - 1;
+    memset(places, 0, (size_t)n_passes * sizeof *places);
+    for (i = 0; i < n; i++)
+        for (key = records[i * stride] - base, pass = 0; pass < n_passes; pass++, key >>= width)
+            places[pass][key & mask]++;
     for (pass = 0; pass < n_passes; pass++) {
-        const uint64_t mask = ((uint64_t)1 << width) - 1;
-        before = 0;
-        shift = pass * width;
-        memset(places, 0, (size_t)(mask + 1) * sizeof *places);
-        for (i = 0; i < n; i++)
-            places[(from[i * stride] - base) >> shift & mask]++;
-        for (i = 0; i <= (int64_t)mask; i++) {
-            count = places[i];
-            places[i] = before;
+        uint32_t *const place = places[pass];
+        const int shift = pass * width;
+        for (i = 0, before = 0; i <= (int64_t)mask; i++) {
+            count = place[i];
+            place[i] = before;
             before += count;
         }
         for (i = 0; i < n; i++) {
             const uint64_t *record = from + i * stride;
-            uint64_t *place = to + places[(*record - base) >> shift & mask]++ * stride;
-            place[0] = record[0];
+            uint64_t *written = to + place[(*record - base) >> shift & mask]++ * (int64_t)stride;
+            written[0] = record[0];
             if (stride == 2)
-                place[1] = record[1];
+                written[1] = record[1];
         }
         other = from;
         from = to;

@@ -164,17 +164,20 @@ static inline int ge_scale(uint64_t m, int64_t e, const uint64_t *powers, double
 static inline int ge_decimal(const uint8_t **p, const uint64_t *powers, double *value) {
     const uint8_t *start;
     uint64_t m = 0, written = 0;
-    int64_t n, e = 0;
+    int64_t n, e = 0, zeros = 0;
     int negative = 0;
     *p += **p == '+';
     n = ge_digits(p, &m);
     if (**p == '.') {
         *p += 1;
+        if (m == 0)
+            for (zeros = n; (*p)[zeros - n] == '0'; zeros++)
+                ;
         e = ge_digits(p, &m);
         n += e;
         e = -e;
     }
-    if (n == 0 || n > 19)
+    if (n == 0 || n - zeros > 19)
         return 0;
     if ((**p | 32) == 'e') {
         start = *p += 1;

@@ -139,22 +139,20 @@ static inline void ge_move_slots(const uint64_t *from, uint64_t n_slots, uint64_
         }
 }
 
-/* Bits set below a place. */
-static inline int32_t ge_rank(uint64_t word, int place) {
-    uint64_t x = word & (((uint64_t)1 << place) - 1);
-    x -= x >> 1 & 0x5555555555555555u;
-    x = (x & 0x3333333333333333u) + (x >> 2 & 0x3333333333333333u);
-    x = (x + (x >> 4)) & 0x0F0F0F0F0F0F0F0Fu;
-    return (int32_t)(x * 0x0101010101010101u >> 56);
+/* Number of bits set. */
+static inline uint32_t ge_count_bits(uint32_t x) {
+    x -= x >> 1 & 0x55555555u;
+    x = (x & 0x33333333u) + (x >> 2 & 0x33333333u);
+    x = (x + (x >> 4)) & 0x0F0F0F0Fu;
+    return x * 0x01010101u >> 24;
 }
 
-/* Several threads may set the same flag. */
-static inline void ge_set(uint8_t *flag) {
-#if defined(_MSC_VER) && !defined(__clang__)
-    *(volatile uint8_t *)flag = 1;
-#else
-    __atomic_store_n(flag, 1, __ATOMIC_RELAXED);
-#endif
+/* Number of ids that occur below one of them. A cell has flags for 32 integers in its low half, and
+   the number of flags set in the cells before in its high half. */
+static inline int32_t ge_rank(const uint64_t *cells, uint64_t place) {
+    const uint64_t cell = cells[place >> 5];
+    const uint32_t below = (uint32_t)cell & (((uint32_t)1 << (place & 31)) - 1);
+    return (int32_t)((uint32_t)(cell >> 32) + ge_count_bits(below));
 }
 
 #endif

@@ -40,14 +40,14 @@ def move_slots(
 def mark_ids(
     ids: NDArray[np.int32] | NDArray[np.int64],
     low: int,
-    present: NDArray[np.uint8],
+    flags: NDArray[np.uint32],
     begin: int,
     end: int,
     n_threads: int,
 ) -> None: ...
-def pack_flags(
-    present: NDArray[np.uint8],
-    flags: NDArray[np.uint64],
+def join_flags(
+    flags: NDArray[np.uint32],
+    cells: NDArray[np.uint64],
     counts: NDArray[np.int32],
     begin: int,
     end: int,
@@ -56,8 +56,7 @@ def pack_flags(
 def rank_ids(
     ids: NDArray[np.int32] | NDArray[np.int64],
     low: int,
-    flags: NDArray[np.uint64],
-    before: NDArray[np.int32],
+    cells: NDArray[np.uint64],
     ranks: NDArray[np.int32],
     begin: int,
     end: int,

@@ -2,7 +2,7 @@
 
 from cython.parallel cimport prange
 
-from graphembed._kernels._typedefs cimport int32_t, int64_t, uint8_t, uint64_t
+from graphembed._kernels._typedefs cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 
 ctypedef fused id_t:
     int32_t
@@ -27,8 +27,8 @@ cdef extern from "_tables.h" nogil:
     void ge_unpack_words(
         const uint64_t *store, int64_t n_words, uint8_t *text, int64_t *ends
     )
-    int32_t ge_rank(uint64_t word, int place)
-    void ge_set(uint8_t *flag)
+    uint32_t ge_count_bits(uint32_t x)
+    int32_t ge_rank(const uint64_t *cells, uint64_t place)
 
 
 def hash_words(
@@ -120,54 +120,61 @@ def move_slots(
 def mark_ids(
     const id_t[:] ids,             # IN   (n,)
     int64_t low,
-    uint8_t[::1] present,          # INOUT  flags of low, low + 1, ...
+    uint32_t[:, ::1] flags,        # INOUT  (n_chunks, n_cells): bit by bit, whether low, low + 1, ...
+                                   #        occur in a chunk of the ids
     int64_t begin,
     int64_t end,
     int n_threads,
 ):
-    """Set the flags of the ids that occur."""
-    cdef int64_t i
-    for i in prange(begin, end, nogil=True, schedule="static", num_threads=n_threads):
-        ge_set(&present[ids[i] - low])
+    """Set the flags of the ids that occur, one row of flags for each chunk."""
+    cdef int64_t c
+    for c in prange(begin, end, nogil=True, schedule="static", num_threads=n_threads):
+        _mark_chunk(ids, low, flags, c)
 
 
-def pack_flags(
-    const uint8_t[::1] present,    # IN   (n,), a multiple of 64
-    uint64_t[::1] flags,           # OUT  (n / 64,)
-    int32_t[::1] counts,           # OUT  (n / 64,)
+cdef void _mark_chunk(
+    const id_t[:] ids, int64_t low, uint32_t[:, ::1] flags, int64_t c
+) noexcept nogil:
+    cdef int64_t i, n = ids.shape[0], n_chunks = flags.shape[0]
+    cdef uint64_t place
+    cdef uint32_t *row = &flags[c, 0]
+    for i in range(n * c // n_chunks, n * (c + 1) // n_chunks):
+        place = <uint64_t>(ids[i] - low)
+        row[place >> 5] |= <uint32_t>1 << (place & 31)
+
+
+def join_flags(
+    const uint32_t[:, ::1] flags,  # IN   (n_chunks, n_cells)
+    uint64_t[::1] cells,           # OUT  (n_cells,), flags of all chunks
+    int32_t[::1] counts,           # OUT  (n_cells,)
     int64_t begin,
     int64_t end,
     int n_threads,
 ):
-    """Pack 64 flags into a word, and count them."""
-    cdef int64_t i, k
-    cdef uint64_t word
-    cdef int32_t count
+    """Put the flags of all chunks together, and count them."""
+    cdef int64_t i, c
+    cdef uint32_t word
     for i in prange(begin, end, nogil=True, schedule="static", num_threads=n_threads):
         word = 0
-        count = 0
-        for k in range(64):
-            word = word | <uint64_t>present[64 * i + k] << k
-            count = count + present[64 * i + k]
-        flags[i] = word
-        counts[i] = count
+        for c in range(flags.shape[0]):
+            word = word | flags[c, i]
+        cells[i] = word
+        counts[i] = ge_count_bits(word)
 
 
 def rank_ids(
     const id_t[:] ids,             # IN   (n,)
     int64_t low,
-    const uint64_t[::1] flags,     # IN   packed flags of low, low + 1, ...
-    const int32_t[::1] before,     # IN   flags set before every word
+    const uint64_t[::1] cells,     # IN   (n_cells,), as _tables.h says
     int32_t[::1] ranks,            # OUT  (n,), may be `ids`
     int64_t begin,
     int64_t end,
     int n_threads,
 ):
     """Replace ids by their places among those that occur."""
-    cdef int64_t i, place
+    cdef int64_t i
     for i in prange(begin, end, nogil=True, schedule="static", num_threads=n_threads):
-        place = ids[i] - low
-        ranks[i] = before[place >> 6] + ge_rank(flags[place >> 6], place & 63)
+        ranks[i] = ge_rank(&cells[0], <uint64_t>(ids[i] - low))
 
 
 def renumber(
