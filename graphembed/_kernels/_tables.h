@@ -18,6 +18,14 @@ enum { GE_AHEAD = 8 };  /* items whose slots are fetched in advance */
 #define GE_PREFETCH(address) __builtin_prefetch(address)
 #endif
 
+/* A second copy for processors that count bits in one instruction; the loader chooses. */
+#if defined(__x86_64__) && defined(__linux__) && defined(__GLIBC__) && defined(__GNUC__) && \
+    !defined(__SANITIZE_ADDRESS__) && (!defined(__clang__) || __clang_major__ >= 14)
+#define GE_POPCOUNT_CLONES __attribute__((target_clones("popcnt", "default")))
+#else
+#define GE_POPCOUNT_CLONES
+#endif
+
 static inline uint64_t ge_mix(uint64_t x) {  /* the finaliser of SplitMix64 */
     x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9u;
     x = (x ^ (x >> 27)) * 0x94D049BB133111EBu;
@@ -139,20 +147,36 @@ static inline void ge_move_slots(const uint64_t *from, uint64_t n_slots, uint64_
         }
 }
 
-/* Number of bits set. */
 static inline uint32_t ge_count_bits(uint32_t x) {
+#if defined(_MSC_VER) && !defined(__clang__)
     x -= x >> 1 & 0x55555555u;
     x = (x & 0x33333333u) + (x >> 2 & 0x33333333u);
     x = (x + (x >> 4)) & 0x0F0F0F0Fu;
     return x * 0x01010101u >> 24;
+#else
+    return (uint32_t)__builtin_popcount(x);
+#endif
 }
 
-/* Number of ids that occur below one of them. A cell has flags for 32 integers in its low half, and
-   the number of flags set in the cells before in its high half. */
-static inline int32_t ge_rank(const uint64_t *cells, uint64_t place) {
-    const uint64_t cell = cells[place >> 5];
-    const uint32_t below = (uint32_t)cell & (((uint32_t)1 << (place & 31)) - 1);
-    return (int32_t)((uint32_t)(cell >> 32) + ge_count_bits(below));
+/* Replace the ids in begin .. end - 1 by the number of ids that occur below them. A cell has flags
+   for 32 integers from `low` on in its low half, and the number of flags set in the cells before in
+   its high half. The ids have 4 or 8 bytes and lie `stride` bytes apart. */
+GE_POPCOUNT_CLONES static void ge_rank_ids(const char *ids, int64_t size, int64_t stride,
+                                           int64_t low, const uint64_t *cells, int32_t *ranks,
+                                           int64_t begin, int64_t end) {
+    int64_t i, id;
+    int32_t narrow;
+    for (i = begin; i < end; i++) {
+        if (size == 4) {
+            memcpy(&narrow, ids + i * stride, 4);
+            id = narrow;
+        } else {
+            memcpy(&id, ids + i * stride, 8);
+        }
+        const uint64_t place = (uint64_t)(id - low), cell = cells[place >> 5];
+        const uint32_t below = (uint32_t)cell & (((uint32_t)1 << (place & 31)) - 1);
+        ranks[i] = (int32_t)((uint32_t)(cell >> 32) + ge_count_bits(below));
+    }
 }
 
 #endif

@@ -8,6 +8,9 @@ ctypedef fused id_t:
     int32_t
     int64_t
 
+cdef enum:
+    STEP = 1 << 14  # items that a thread does in one go
+
 
 cdef extern from "_tables.h" nogil:
     uint64_t ge_hash(const uint8_t *p, int64_t n, uint64_t key)
@@ -28,7 +31,10 @@ cdef extern from "_tables.h" nogil:
         const uint64_t *store, int64_t n_words, uint8_t *text, int64_t *ends
     )
     uint32_t ge_count_bits(uint32_t x)
-    int32_t ge_rank(const uint64_t *cells, uint64_t place)
+    void ge_rank_ids(
+        const char *ids, int64_t size, int64_t stride, int64_t low, const uint64_t *cells,
+        int32_t *ranks, int64_t begin, int64_t end,
+    )
 
 
 def hash_words(
@@ -172,9 +178,16 @@ def rank_ids(
     int n_threads,
 ):
     """Replace ids by their places among those that occur."""
-    cdef int64_t i
-    for i in prange(begin, end, nogil=True, schedule="static", num_threads=n_threads):
-        ranks[i] = ge_rank(&cells[0], <uint64_t>(ids[i] - low))
+    cdef int64_t k
+    if begin == end:
+        return
+    for k in prange(
+        (end - begin + STEP - 1) // STEP, nogil=True, schedule="static", num_threads=n_threads
+    ):
+        ge_rank_ids(
+            <const char *>&ids[0], sizeof(id_t), ids.strides[0], low, &cells[0], &ranks[0],
+            begin + k * STEP, min(end, begin + (k + 1) * STEP),
+        )
 
 
 def renumber(
