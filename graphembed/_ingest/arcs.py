@@ -82,7 +82,7 @@ def sort_arcs(
     n_chunks = max(1, min(_MAX_CHUNKS, len(source) // _CHUNK))
     counts = np.empty((n_chunks, ((n_nodes - 1) >> shift) + 1), np.int64)
     edges = (source, target, values, mirror, shift)
-    run(lambda *part: _csr.count_groups(*edges, counts, *part), n_chunks, work=len(source))
+    run(lambda *part: _csr.count_groups(*edges, counts, *part), n_chunks, work=len(source) // 8)
     bucket, first_groups = _join_groups(counts.sum(axis=0))
     counts = np.add.reduceat(counts, first_groups, axis=1)
     starts = _bounds(counts.sum(axis=0))
@@ -91,7 +91,7 @@ def sort_arcs(
     run(
         lambda *part: _csr.deal_arcs(*edges, bucket, bits, places, records, *part),
         n_chunks,
-        work=2 * len(source),
+        work=len(source) // 2,
     )
     nodes = np.append(first_groups << shift, n_nodes)
     return _sort_buckets(records, starts, nodes, bits)
@@ -130,7 +130,7 @@ def _sort_buckets(records: Array, starts: Array, nodes: Array, bits: int) -> Sor
                 *common, n_distinct, unlike, bad, begin + first, begin + last, n_threads  # noqa: B023
             )
 
-        run(sort, end - begin, work=4 * int(starts[end] - starts[begin]))
+        run(sort, end - begin, work=int(starts[end] - starts[begin]))
     found = bad[bad >= 0]
     first_bad = int(found[0]) if len(found) else -1
     return SortedArcs(records, bits, starts, nodes, n_distinct, bool(unlike.any()), first_bad)
@@ -171,6 +171,6 @@ def write_csr(arcs: SortedArcs, n_nodes: int, *, weighted: bool) -> tuple[Array,
             arcs.records, arcs.starts, arcs.nodes, arcs.bits, bounds, indptr, indices, weights, *part
         ),
         len(arcs.n_distinct),
-        work=len(arcs.records),
+        work=len(arcs.records) // 4,
     )
     return indptr, indices, weights if weighted else None

@@ -2,10 +2,11 @@
 
 import gzip
 import os
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import IO, cast
+from typing import IO, TypeVar, cast
 
 import numpy as np
 
@@ -14,17 +15,16 @@ from graphembed._ingest.threads import n_threads
 from graphembed._kernels._parse import PADDING
 from graphembed.exceptions import GraphFormatError
 
-PIECE = 1 << 23  # bytes read at a time
-BLOCK = 1 << 17  # bytes that a thread parses at a time
+PIECE = 1 << 21  # bytes that a thread parses at a time
 _LONGEST = 1 << 31  # no id is so long
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
 class Piece:
     """Whole lines: ``buffer[:size]``, and behind them a newline and readable bytes.
 
-    `fraction` tells how much of the file has been read. The buffer is used again: a piece is gone
-    when the next but one is asked for.
+    `fraction` tells how much of the file has been read.
     """
 
     buffer: bytearray
@@ -36,14 +36,6 @@ class Piece:
         """The buffer as an array."""
         return np.frombuffer(self.buffer, np.uint8)
 
-    def cuts(self) -> Array:
-        """Starts of blocks of whole lines, and the end."""
-        cuts = [0]
-        while cuts[-1] < self.size:
-            end = self.buffer.find(b"\n", cuts[-1] + BLOCK - 1, self.size)
-            cuts.append(self.size if end < 0 else end + 1)
-        return np.array(cuts)
-
 
 def decompressed(raw: IO[bytes]) -> IO[bytes]:
     """Unpack a file if it is a gzip stream."""
@@ -52,55 +44,70 @@ def decompressed(raw: IO[bytes]) -> IO[bytes]:
     return cast(IO[bytes], gzip.GzipFile(fileobj=raw)) if start == b"\x1f\x8b" else raw
 
 
-def read_pieces(raw: IO[bytes], start: int) -> Iterator[Piece]:
-    """Read a file from byte `start` of its text on.
+def map_pieces(raw: IO[bytes], start: int, work: Callable[[Piece], _T]) -> Iterator[_T]:
+    """Do some work on every piece of a file, and give the results in order.
 
-    With more than one thread, a piece is read and unpacked while the one before it is in use. Reading
-    and unpacking release the GIL. Memory: two buffers of 8 MB, or of the longest line.
+    With more than one thread, one reads and unpacks, and the others work: reading, unpacking and
+    the kernels release the GIL. No thread waits for another but for its own piece, so it does no
+    harm if one of them is held up.
 
     Parameters
     ----------
     raw : file
         The file as it is on the disk.
     start : int
-        Where to begin.
+        The byte of the text where to begin.
+    work : callable
+        What to do with a piece.
 
     Yields
     ------
-    Piece
-        Lines of the file, in order.
+    object
+        What `work` returned. An error of reading or of `work` is raised in its place.
+
+    Notes
+    -----
+    Memory: n_threads + 2 pieces of 2 MB, or of the longest line, and what `work` returned of them.
     """
     raw.seek(0)
     file = decompressed(raw)
     file.seek(start)
-    pieces = _fill_buffers(file, raw)
+    pieces = _read(file, raw)
     if n_threads() == 1:
-        yield from pieces
+        yield from map(work, pieces)
         return
-    with ThreadPoolExecutor(1) as pool:
-        reading = pool.submit(next, pieces, None)
-        while piece := reading.result():
-            reading = pool.submit(next, pieces, None)
-            yield piece
+
+    def work_on(reading: "Future[Piece | None]") -> _T | None:
+        piece = reading.result()
+        return None if piece is None else work(piece)
+
+    with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(n_threads()) as workers:
+        waiting: deque[Future[_T | None]] = deque()
+        while True:
+            while len(waiting) < n_threads() + 1:
+                waiting.append(workers.submit(work_on, reader.submit(next, pieces, None)))
+            result = waiting.popleft().result()
+            if result is None:
+                return
+            yield result
 
 
-def _fill_buffers(file: IO[bytes], raw: IO[bytes]) -> Iterator[Piece]:
+def _read(file: IO[bytes], raw: IO[bytes]) -> Iterator[Piece]:
     whole = max(1, os.fstat(raw.fileno()).st_size)
-    buffer, other = bytearray(PIECE + PADDING), bytearray(PIECE + PADDING)
+    length = PIECE + PADDING
     rest = b""
     at_end = False
     while not at_end:
+        buffer = bytearray(length)
         at_end, used = _fill(file, buffer, rest)
         size = used if at_end else buffer.rfind(b"\n", 0, used) + 1
         rest = bytes(memoryview(buffer)[size:used])
         if size:
             buffer[size : size + 1] = b"\n"
             yield Piece(buffer, size, min(1.0, raw.tell() / whole))
-            buffer, other = other, buffer
-        elif len(buffer) > _LONGEST:
+        elif length > _LONGEST:
             raise GraphFormatError(f"a line is longer than {_LONGEST} bytes")
-        if len(buffer) - PADDING <= len(rest):
-            buffer = bytearray(2 * len(buffer))
+        length = max(PIECE, 2 * len(rest)) + PADDING
 
 
 def _fill(file: IO[bytes], buffer: bytearray, rest: bytes) -> tuple[bool, int]:

@@ -5,7 +5,7 @@ import os
 import re
 import zlib
 from collections.abc import Iterable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -15,9 +15,8 @@ import numpy as np
 
 from graphembed._ingest.edge_list import Array, EdgeList
 from graphembed._ingest.ids import index_edges, object_array
-from graphembed._ingest.pieces import Piece, decompressed, read_pieces
+from graphembed._ingest.pieces import Piece, decompressed, map_pieces
 from graphembed._ingest.rows import Layout, check_text, read_layout
-from graphembed._ingest.threads import run
 from graphembed._ingest.words import WordTable
 from graphembed._kernels import _parse
 from graphembed.exceptions import GraphFormatError
@@ -49,10 +48,11 @@ def read_text(
             empty = np.empty(0, np.int32)
             ids, source, target = index_edges(empty, empty, nodes)
             return EdgeList(source, target, None, ids, directed)
-        try:
+        edges = None
+        with suppress(_NotIntegers):
             edges = _read_integers(raw, layout)
             ids, source, target = index_edges(edges.source, edges.target, nodes, reuse=True)
-        except _NotIntegers:
+        if edges is None:
             edges, ids = _read_words(raw, layout)
             source, target = edges.source, edges.target
             if nodes is not None:
@@ -89,6 +89,8 @@ class _Edges:
                 room = max(len(old), min(room, 16 * self.count))
                 self._columns[k] = np.empty(room, wanted[k])
                 self._columns[k][:begin] = old[:begin]
+        if not self.has_weights:
+            return [column[begin : self.count] for column in self._columns[:2]] + self._columns[2:]
         return [column[begin : self.count] for column in self._columns]
 
     def remove(self, slots: list[int]) -> None:
@@ -122,80 +124,81 @@ def _damaged(path: Path, lines: int, error: Exception) -> GraphFormatError:
     return GraphFormatError(f"{path}, after line {lines}: the gzip stream is damaged: {error}")
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Parsed:
-    """What the kernel made of a piece; `odd` are the lines it left: place, number, text."""
+    """What the kernel made of a piece: `slots` for edges, some of them odd lines that it left."""
 
     piece: Piece
-    text: Array
-    cuts: Array
-    places: Array
+    tally: list[int]
     ids: Array
     weights: Array
-    odd: list[tuple[int, int, bytes]]
-    is_wide: bool
+    odd: Array
+    hashes: Array
+
+    @property
+    def n_slots(self) -> int:
+        return self.tally[_parse.TALLY_EDGES]
+
+
+_Row = tuple[str, str, float]  # source, target, weight
 
 
 class _Parser:
-    """Parses the pieces of a file in blocks, side by side."""
+    """Parses the pieces of a file, side by side."""
 
-    def __init__(self, layout: Layout, *, words: bool) -> None:
+    def __init__(self, layout: Layout, table: WordTable | None = None) -> None:
         self.layout = layout
+        self._table = table
         delimiter = layout.delimiter if layout.delimiter in _PLAIN_DELIMITERS else "\0"
         weight = -1 if layout.weight is None else layout.weight
         self._columns = np.array(
             [ord(delimiter), layout.source, layout.target, weight, layout.width], np.int64
         )
-        self._kernel = _parse.read_words if words else _parse.read_integers
-        self._n_ids = 4 if words else 2
-        self._ids, self._odd = np.empty((0, self._n_ids), np.int64), np.empty((0, 4), np.int64)
-        self._weights = np.empty(0)
+        self._free: list[tuple[Array, Array, Array]] = []
 
-    def pieces(self, raw: IO[bytes]) -> Iterator[_Parsed]:
-        """Parse all pieces; memory: 4 to 10 bytes for every byte of a piece."""
+    def pieces(self, raw: IO[bytes]) -> Iterator[tuple[_Parsed, list[tuple[int, _Row | None]]]]:
+        """Parse all pieces; odd lines come as (slot, edge or None)."""
         lines = self.layout.line
-        with closing(read_pieces(raw, self.layout.start)) as pieces:
+        with closing(map_pieces(raw, self.layout.start, self._parse)) as pieces:
             while True:
                 try:
-                    piece = next(pieces, None)
+                    parsed = next(pieces, None)
                 except _DAMAGED as error:
                     raise _damaged(self.layout.path, lines, error) from error
-                if piece is None:
+                if parsed is None:
                     return
-                parsed, n_lines = self._parse(piece, lines)
-                lines += n_lines
-                yield parsed
+                if parsed.tally[_parse.TALLY_WORDS]:
+                    raise _NotIntegers
+                yield parsed, self._read_odd(parsed, lines)
+                lines += parsed.tally[_parse.TALLY_LINES]
+                self._free.append((parsed.ids, parsed.weights, parsed.odd))
 
-    def _parse(self, piece: Piece, lines: int) -> tuple[_Parsed, int]:
-        text, cuts = piece.text, piece.cuts()
-        n_blocks = len(cuts) - 1
-        room = piece.size // 2 + n_blocks + 1
-        if len(self._ids) < room:
-            self._ids, self._odd = np.empty((room, self._n_ids), np.int64), np.empty((room, 4), np.int64)
-            self._weights = np.empty(room if self.layout.weight is not None else 0)
-        tally = np.empty((n_blocks, _parse.TALLY_SIZE), np.int64)
-        run(
-            lambda *part: self._kernel(
-                text, cuts, self._columns, _powers(), self._ids, self._weights, self._odd, tally, *part
-            ),
-            n_blocks,
-            work=piece.size // 8,
-        )
-        if tally[:, _parse.TALLY_WORDS].any():
-            raise _NotIntegers
-        first_lines = 1 + lines + np.cumsum(tally[:, _parse.TALLY_LINES])
-        first_lines -= tally[:, _parse.TALLY_LINES]
-        for b in np.flatnonzero(tally[:, _parse.TALLY_FOREIGN]).tolist():
-            check_text(bytes(piece.buffer[cuts[b] : cuts[b + 1]]), self.layout.path, int(first_lines[b]))
-        places = np.concatenate([[0], np.cumsum(tally[:, _parse.TALLY_EDGES])])
-        odd = []
-        for b in np.flatnonzero(tally[:, _parse.TALLY_ODD]).tolist():
-            first = int(cuts[b]) // 2 + b
-            for slot, line, begin, end in self._odd[first : first + int(tally[b, _parse.TALLY_ODD])].tolist():
-                odd.append((int(places[b]) + slot, int(first_lines[b]) + line, bytes(piece.buffer[begin:end])))
-        is_wide = bool(tally[:, _parse.TALLY_WIDE].any())
-        parsed = _Parsed(piece, text, cuts, places, self._ids, self._weights, odd, is_wide)
-        return parsed, int(tally[:, _parse.TALLY_LINES].sum())
+    def _parse(self, piece: Piece) -> _Parsed:
+        """Run the kernel; memory: 8 to 20 bytes for every byte of the piece."""
+        room = piece.size // 2 + 1
+        ids, weights, odd = self._free.pop() if self._free else (np.empty((0, 0), np.int64),) * 3
+        if len(ids) < room:
+            ids = np.empty((room, 2 if self._table is None else 4), np.int64)
+            weights = np.empty(room if self.layout.weight is not None else 0)
+            odd = np.empty((room, 4), np.int64)
+        tally = np.empty(_parse.TALLY_SIZE, np.int64)
+        kernel = _parse.read_integers if self._table is None else _parse.read_words
+        text = piece.text
+        kernel(text, self._columns, _powers(), ids, weights, odd, tally, 0, piece.size)
+        hashes = np.empty(0, np.uint64)
+        if self._table is not None:
+            spans = ids[: tally[_parse.TALLY_EDGES]].reshape(-1, 2)
+            hashes = self._table.hashes(text, spans)
+        return _Parsed(piece, tally.tolist(), ids, weights, odd, hashes)
+
+    def _read_odd(self, parsed: _Parsed, lines: int) -> list[tuple[int, _Row | None]]:
+        buffer = parsed.piece.buffer
+        if parsed.tally[_parse.TALLY_FOREIGN]:
+            check_text(bytes(memoryview(buffer)[: parsed.piece.size]), self.layout.path, lines + 1)
+        return [
+            (slot, self.layout.read(bytes(memoryview(buffer)[begin:end]), lines + 1 + line))
+            for slot, line, begin, end in parsed.odd[: parsed.tally[_parse.TALLY_ODD]].tolist()
+        ]
 
 
 @cache
@@ -221,22 +224,18 @@ def _powers() -> Array:
 
 def _read_integers(raw: IO[bytes], layout: Layout) -> _Edges:
     edges = _Edges(layout.weight is not None)
-    for parsed in _Parser(layout, words=False).pieces(raw):
-        found = [(slot, layout.read(line, number)) for slot, number, line in parsed.odd]
+    for parsed, found in _Parser(layout).pieces(raw):
         ends = {slot: _integers(row[0], row[1]) for slot, row in found if row}
-        is_wide = parsed.is_wide or any(not 0 <= i < 2**31 for pair in ends.values() for i in pair)
-        begin, n_edges = edges.count, int(parsed.places[-1])
-        columns = edges.extend(n_edges, parsed.piece.fraction, np.int64 if is_wide else np.int32)
-        run(
-            lambda *part: _parse.gather_integers(
-                parsed.ids, parsed.weights, parsed.cuts, parsed.places, *columns, *part  # noqa: B023
-            ),
-            len(parsed.places) - 1,
-            work=n_edges // 4,
+        is_wide = any(not 0 <= number < 2**31 for pair in ends.values() for number in pair)
+        is_wide |= bool(parsed.tally[_parse.TALLY_WIDE])
+        begin = edges.count
+        columns = edges.extend(
+            parsed.n_slots, parsed.piece.fraction, np.int64 if is_wide else np.int32
         )
+        _parse.split_integers(parsed.ids, columns[0], columns[1])
         for slot, pair in ends.items():
             columns[0][slot], columns[1][slot] = pair
-        _finish(edges, begin, columns[2], found)
+        _finish(edges, begin, columns[2], parsed, found)
     return edges
 
 
@@ -254,51 +253,47 @@ def _integers(source: str, target: str) -> tuple[int, int]:
 def _read_words(raw: IO[bytes], layout: Layout) -> tuple[_Edges, Array]:
     edges = _Edges(layout.weight is not None)
     table = WordTable()
-    spans = np.empty((0, 4), np.int64)
-    for parsed in _Parser(layout, words=True).pieces(raw):
-        found = [(slot, layout.read(line, number)) for slot, number, line in parsed.odd]
-        begin, n_edges = edges.count, int(parsed.places[-1])
-        columns = edges.extend(n_edges, parsed.piece.fraction)
-        spans = spans if len(spans) >= n_edges else np.empty((n_edges, 4), np.int64)
-        run(
-            lambda *part: _parse.gather_words(
-                parsed.ids, parsed.weights, parsed.cuts, parsed.places, spans, columns[2], *part  # noqa: B023
-            ),
-            len(parsed.places) - 1,
-            work=n_edges // 4,
-        )
-        text, dropped = _add_words(parsed.text, spans, found)
-        kept = np.delete(spans[:n_edges], dropped, axis=0) if dropped else spans[:n_edges]
-        numbers = table.number(text, kept.reshape(-1, 2)).reshape(-1, 2)
-        slots = np.delete(np.arange(n_edges), dropped) if dropped else slice(None)
+    for parsed, found in _Parser(layout, table).pieces(raw):
+        spans = parsed.ids[: parsed.n_slots].reshape(-1, 2)
+        text = _add_words(parsed.piece.text, spans, found)
+        for slot, _ in found:
+            table.hash_some(text, spans, parsed.hashes, 2 * slot, 2 * slot + 2)
+        dropped = [slot for slot, row in found if row is None]
+        slots: Array | slice = slice(None)
+        hashes = parsed.hashes
+        if dropped:
+            slots = np.delete(np.arange(parsed.n_slots), dropped)
+            spans = spans.reshape(-1, 4)[slots].reshape(-1, 2)
+            hashes = hashes.reshape(-1, 2)[slots].reshape(-1)
+        begin = edges.count
+        columns = edges.extend(parsed.n_slots, parsed.piece.fraction)
+        numbers = table.number(text, spans, hashes).reshape(-1, 2)
         columns[0][slots], columns[1][slots] = numbers[:, 0], numbers[:, 1]
-        _finish(edges, begin, columns[2], found)
+        _finish(edges, begin, columns[2], parsed, found)
     return edges, _interpret(table.words(), layout.path)
 
 
-def _add_words(
-    text: Array, spans: Array, found: list[tuple[int, tuple[str, str, float] | None]]
-) -> tuple[Array, list[int]]:
-    """Put the ids of odd lines behind the text; returns it, and the slots that hold no edge."""
+def _add_words(text: Array, spans: Array, found: list[tuple[int, _Row | None]]) -> Array:
+    """Put the ids of odd lines behind the text."""
     more = bytearray()
     for slot, row in found:
         for k, word in enumerate(row[:2] if row else ()):
             raw = word.encode()
-            spans[slot, 2 * k : 2 * k + 2] = len(text) + len(more), len(raw)
+            spans[2 * slot + k] = len(text) + len(more), len(raw)
             more += raw
-    if more:
-        text = np.concatenate([text, np.frombuffer(more, np.uint8)])
-    return text, [slot for slot, row in found if row is None]
+    return np.concatenate([text, np.frombuffer(more, np.uint8)]) if more else text
 
 
 def _finish(
     edges: _Edges,
     begin: int,
     weights: Array,
-    found: list[tuple[int, tuple[str, str, float] | None]],
+    parsed: _Parsed,
+    found: list[tuple[int, _Row | None]],
 ) -> None:
-    """Fill in the weights of odd lines, and take out those that hold no edge."""
+    """Fill in the weights, and take out the lines that hold no edge."""
     if edges.has_weights:
+        weights[:] = parsed.weights[: parsed.n_slots]
         for slot, row in found:
             weights[slot] = row[2] if row else 0.0
     if dropped := [begin + slot for slot, row in found if row is None]:

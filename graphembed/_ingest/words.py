@@ -6,7 +6,6 @@ from collections.abc import Sequence
 import numpy as np
 
 from graphembed._ingest.edge_list import Array, check_n_nodes
-from graphembed._ingest.threads import run
 from graphembed._kernels import _tables
 
 _WORDS_PER_CALL = 2**18  # between two calls Ctrl-C is heard
@@ -30,7 +29,17 @@ class WordTable:
     def __len__(self) -> int:
         return int(self._used[0])
 
-    def number(self, text: Array, spans: Array) -> Array:
+    def hashes(self, text: Array, spans: Array) -> Array:
+        """Hash the words with (begin, length) `spans` in a text."""
+        hashes = np.empty(len(spans), np.uint64)
+        self.hash_some(text, spans, hashes, 0, len(spans))
+        return hashes
+
+    def hash_some(self, text: Array, spans: Array, hashes: Array, begin: int, end: int) -> None:
+        """Hash the words begin .. end - 1."""
+        _tables.hash_words(text, spans, hashes, self._seed, begin, end)
+
+    def number(self, text: Array, spans: Array, hashes: Array) -> Array:
         """Number words that lie in a text.
 
         Parameters
@@ -39,29 +48,23 @@ class WordTable:
             The text.
         spans : ndarray of int64, shape (n_words, 2)
             Begin and length of every word in it.
+        hashes : ndarray of uint64, shape (n_words,)
+            What `hashes` gave.
 
         Returns
         -------
         ndarray of int32, shape (n_words,)
             Their numbers.
         """
-        n_words = len(spans)
-        hashes = np.empty(n_words, np.uint64)
-        run(
-            lambda *part: _tables.hash_words(text, spans, hashes, self._seed, *part),
-            n_words,
-            work=n_words // 2,
-        )
-        numbers = np.empty(n_words, np.int32)
+        numbers = np.empty(len(spans), np.int32)
         done = 0
-        while done < n_words:
-            end = min(done + _WORDS_PER_CALL, n_words)
-            at = _tables.number_words(
+        while done < len(spans):
+            end = min(done + _WORDS_PER_CALL, len(spans))
+            done = _tables.number_words(
                 text, spans, hashes, self._slots, self._store, self._used, numbers, done, end
             )
-            if at < end:
-                self._grow(int(spans[at, 1]))
-            done = at
+            if done < end:
+                self._grow(int(spans[done, 1]))
         return numbers
 
     def _grow(self, n_bytes: int) -> None:

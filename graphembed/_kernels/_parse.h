@@ -312,7 +312,7 @@ static inline const uint8_t *ge_read_plain(const uint8_t *p, const ge_layout *la
    blank or a comment; odd lists those left to Python as (slot, line, begin, end), lines counted
    from 0. Integers stop at the first word: the file must be read as one of words. Words are given as
    (begin, length). */
-static inline void ge_read_lines(const uint8_t *text, int64_t begin, int64_t end,
+static void ge_read_lines(const uint8_t *text, int64_t begin, int64_t end,
                                  const ge_layout *layout, const uint64_t *powers, int words,
                                  int64_t *ids, double *weights, int64_t *odd, int64_t *tally) {
     const int plain = !words && layout->separator && layout->source == 0 && layout->target == 1 &&
@@ -350,6 +350,7 @@ static inline void ge_read_lines(const uint8_t *text, int64_t begin, int64_t end
             break;
         }
         if (kind == GE_ODD) {
+            memset(pair, 0, (2 + 2 * words) * sizeof *pair);
             odd[0] = edges;
             odd[1] = lines;
             odd[2] = p - text;

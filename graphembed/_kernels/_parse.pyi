@@ -13,7 +13,6 @@ TALLY_FOREIGN: int
 
 def read_integers(
     text: NDArray[np.uint8],
-    cuts: NDArray[np.int64],
     layout: NDArray[np.int64],
     powers: NDArray[np.uint64],
     ids: NDArray[np.int64],
@@ -22,11 +21,9 @@ def read_integers(
     tally: NDArray[np.int64],
     begin: int,
     end: int,
-    n_threads: int,
 ) -> None: ...
 def read_words(
     text: NDArray[np.uint8],
-    cuts: NDArray[np.int64],
     layout: NDArray[np.int64],
     powers: NDArray[np.uint64],
     spans: NDArray[np.int64],
@@ -35,28 +32,9 @@ def read_words(
     tally: NDArray[np.int64],
     begin: int,
     end: int,
-    n_threads: int,
 ) -> None: ...
-def gather_integers(
+def split_integers(
     ids: NDArray[np.int64],
-    weights: NDArray[np.float64],
-    cuts: NDArray[np.int64],
-    places: NDArray[np.int64],
     source: NDArray[np.int32] | NDArray[np.int64],
     target: NDArray[np.int32] | NDArray[np.int64],
-    kept: NDArray[np.float64],
-    begin: int,
-    end: int,
-    n_threads: int,
-) -> None: ...
-def gather_words(
-    spans: NDArray[np.int64],
-    weights: NDArray[np.float64],
-    cuts: NDArray[np.int64],
-    places: NDArray[np.int64],
-    words: NDArray[np.int64],
-    kept: NDArray[np.float64],
-    begin: int,
-    end: int,
-    n_threads: int,
 ) -> None: ...

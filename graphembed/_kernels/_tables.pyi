@@ -8,7 +8,6 @@ def hash_words(
     seed: int,
     begin: int,
     end: int,
-    n_threads: int,
 ) -> None: ...
 def number_words(
     text: NDArray[np.uint8],

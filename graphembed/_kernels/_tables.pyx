@@ -44,16 +44,16 @@ def hash_words(
     uint64_t seed,
     int64_t begin,
     int64_t end,
-    int n_threads,
 ):
     """Hash words."""
     cdef int64_t i
     cdef const uint8_t *start
-    if begin == end or text.shape[0] == 0:
+    if begin == end:
         return
     start = &text[0]
-    for i in prange(begin, end, nogil=True, schedule="static", num_threads=n_threads):
-        hashes[i] = ge_hash(start + spans[i, 0], spans[i, 1], seed)
+    with nogil:
+        for i in range(begin, end):
+            hashes[i] = ge_hash(start + spans[i, 0], spans[i, 1], seed)
 
 
 def number_words(
