@@ -2,11 +2,12 @@
 
 import gzip
 import os
+import zlib
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import IO, TypeVar, cast
+from typing import IO, Any, TypeVar, cast
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from graphembed._kernels._parse import PADDING
 from graphembed.exceptions import GraphFormatError
 
 PIECE = 1 << 21  # bytes that a thread parses at a time
+_PACKED, _UNPACKED = 1 << 18, 1 << 20  # bytes of gzip that are read, and unpacked, in one step
 _LONGEST = 1 << 31  # no id is so long
 _T = TypeVar("_T")
 
@@ -39,9 +41,52 @@ class Piece:
 
 def decompressed(raw: IO[bytes]) -> IO[bytes]:
     """Unpack a file if it is a gzip stream."""
+    return cast(IO[bytes], gzip.GzipFile(fileobj=raw)) if _is_packed(raw) else raw
+
+
+def _is_packed(raw: IO[bytes]) -> bool:
     start = raw.read(2)
     raw.seek(0)
-    return cast(IO[bytes], gzip.GzipFile(fileobj=raw)) if start == b"\x1f\x8b" else raw
+    return start == b"\x1f\x8b"
+
+
+class _Unpacked:
+    """The text of a gzip stream, unpacked in large steps: each one hands over the GIL."""
+
+    def __init__(self, raw: IO[bytes]) -> None:
+        self._chunks = _unpack(raw)
+        self._rest = memoryview(b"")
+
+    def readinto(self, view: memoryview) -> int:
+        """Fill a buffer, or a part of it; 0 at the end."""
+        while not self._rest:
+            chunk = next(self._chunks, None)
+            if chunk is None:
+                return 0
+            self._rest = memoryview(chunk)
+        count = min(len(view), len(self._rest))
+        view[:count] = self._rest[:count]
+        self._rest = self._rest[count:]
+        return count
+
+
+def _unpack(raw: IO[bytes]) -> Iterator[bytes]:
+    """Unpack the members of a gzip stream, zeros behind a member left out."""
+    packed = raw.read(_PACKED)
+    while packed:
+        member = zlib.decompressobj(zlib.MAX_WBITS | 16)  # a gzip header, and its checksums
+        while not member.eof:
+            chunk = member.decompress(packed, _UNPACKED)
+            packed = member.unconsumed_tail
+            if chunk:
+                yield chunk
+            elif not (packed or member.eof):
+                packed = raw.read(_PACKED)
+                if not packed:
+                    raise EOFError("it ends before its end-of-stream marker")
+        packed = member.unused_data.lstrip(b"\0")
+        while not packed and (more := raw.read(_PACKED)):
+            packed = more.lstrip(b"\0")
 
 
 def map_pieces(raw: IO[bytes], start: int, work: Callable[[Piece], _T]) -> Iterator[_T]:
@@ -69,10 +114,7 @@ def map_pieces(raw: IO[bytes], start: int, work: Callable[[Piece], _T]) -> Itera
     -----
     Memory: n_threads + 2 pieces of 2 MB, or of the longest line, and what `work` returned of them.
     """
-    raw.seek(0)
-    file = decompressed(raw)
-    file.seek(start)
-    pieces = _read(file, raw)
+    pieces = _read(raw, start)
     if n_threads() == 1:
         yield from map(work, pieces)
         return
@@ -92,8 +134,15 @@ def map_pieces(raw: IO[bytes], start: int, work: Callable[[Piece], _T]) -> Itera
             yield result
 
 
-def _read(file: IO[bytes], raw: IO[bytes]) -> Iterator[Piece]:
+def _read(raw: IO[bytes], start: int) -> Iterator[Piece]:
     whole = max(1, os.fstat(raw.fileno()).st_size)
+    raw.seek(0)
+    if _is_packed(raw):
+        file: Any = _Unpacked(raw)
+        _fill(file, bytearray(start + PADDING), b"")
+    else:
+        file = raw
+        raw.seek(start)
     length = PIECE + PADDING
     rest = b""
     at_end = False
@@ -110,14 +159,14 @@ def _read(file: IO[bytes], raw: IO[bytes]) -> Iterator[Piece]:
         length = max(PIECE, 2 * len(rest)) + PADDING
 
 
-def _fill(file: IO[bytes], buffer: bytearray, rest: bytes) -> tuple[bool, int]:
+def _fill(file: Any, buffer: bytearray, rest: bytes) -> tuple[bool, int]:
     """Fill a buffer behind the rest of the piece before; returns (at the end, bytes in it)."""
     room = len(buffer) - PADDING
     used = len(rest)
     with memoryview(buffer) as view:
         view[:used] = rest
         while used < room:
-            count = file.readinto(view[used:room])  # type: ignore[attr-defined]  # every binary file
+            count = file.readinto(view[used:room])
             if not count:
                 return True, used
             used += count
