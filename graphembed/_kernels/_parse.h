@@ -103,8 +103,8 @@ static inline int64_t ge_digits(const uint8_t **p, uint64_t *value) {
     return *p - start;
 }
 
-/* An integer as Python spells it, without a sign: no leading zeros, at most 2^63 - 1. */
-static inline int ge_unsigned(const uint8_t **p, uint64_t *value) {
+/* An integer as Python spells it, without a sign: no leading zeros, at most `limit` < 10^19. */
+static inline int ge_unsigned(const uint8_t **p, uint64_t limit, uint64_t *value) {
     const uint8_t *start = *p;
     uint64_t values;
     int64_t n = ge_count_digits(ge_load8(start), &values);
@@ -116,7 +116,7 @@ static inline int ge_unsigned(const uint8_t **p, uint64_t *value) {
         n = ge_digits(p, value);
     }
     /* 19 digits may exceed int64, but not uint64 */
-    return n > 0 && !(*start == '0' && n > 1) && n <= 19 && *value <= INT64_MAX;
+    return n > 0 && !(*start == '0' && n > 1) && n <= 19 && *value <= limit;
 }
 
 /* m * 10^e, correctly rounded (Lemire 2021, "Number parsing at a gigabyte per second", section 5);
@@ -229,9 +229,10 @@ static inline ge_kind ge_read_id(const uint8_t *text, const uint8_t *a, const ui
     }
     negative = *a == '-';
     a += negative;
-    if (!ge_unsigned(&a, &value) || a != b || (negative && value == 0))
+    if (!ge_unsigned(&a, (uint64_t)INT64_MAX + negative, &value) || a != b ||
+        (negative && value == 0))
         return GE_WORD;
-    *id = negative ? -(int64_t)value : (int64_t)value;
+    *id = (int64_t)(negative ? 0 - value : value);
     return GE_EDGE;
 }
 
@@ -294,7 +295,8 @@ static ge_kind ge_read_line(const uint8_t *text, const uint8_t *a, const uint8_t
 static inline const uint8_t *ge_read_plain(const uint8_t *p, const ge_layout *layout,
                                            const uint64_t *powers, int64_t *ids, double *weight) {
     uint64_t source, target;
-    if (!ge_unsigned(&p, &source) || *p++ != layout->separator || !ge_unsigned(&p, &target))
+    if (!ge_unsigned(&p, INT64_MAX, &source) || *p++ != layout->separator ||
+        !ge_unsigned(&p, INT64_MAX, &target))
         return NULL;
     if (layout->weight >= 0)
         if (*p++ != layout->separator || !ge_decimal(&p, powers, weight))
