@@ -50,7 +50,9 @@ def test_arcs_are_sorted_and_summed_in_the_order_of_the_edges(
     many_buckets(monkeypatch, n_threads)
     rng = np.random.default_rng(n_nodes)
     source, target = (n_nodes * rng.random((2, n_edges)) ** 2).astype(np.int32)
-    weights = rng.random(n_edges) * 10.0 ** rng.integers(-9, 9, n_edges) * (rng.random(n_edges) < 0.9)
+    weights = (
+        rng.random(n_edges) * 10.0 ** rng.integers(-9, 9, n_edges) * (rng.random(n_edges) < 0.9)
+    )
     values = weights if weighted else np.ones(n_edges)
     ids = np.arange(n_nodes)
     graph = csr.assemble(EdgeList(source, target, weights if weighted else None, ids, directed))

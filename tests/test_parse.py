@@ -46,7 +46,11 @@ def slow_reader(content: bytes, delimiter: str, width: int) -> list[tuple[Any, .
             weight = [float(fields[2])] if width == 3 else []
         except (ValueError, IndexError):
             return number
-        if len(fields) != width or not all(fields[:2]) or not all(0 <= w < math.inf for w in weight):
+        if (
+            len(fields) != width
+            or not all(fields[:2])
+            or not all(0 <= w < math.inf for w in weight)
+        ):
             return number
         rows.append((*fields[:2], *weight))
     if all(INTEGER.fullmatch(end) for row in rows for end in row[:2]):
@@ -68,10 +72,24 @@ def check(path: Path, content: bytes, delimiter: str, width: int) -> None:
 
 IDS = {
     "dense": ["0", "1", "2", "3", "10", "77"],
-    "scattered": ["12345678", "-5", "99999999", "100000000", "9223372036854775807"]
-    + ["-9223372036854775808", "1234567890123456", "12345678901234567", "4294967296"],
+    "scattered": [
+        *("12345678", "-5", "99999999", "100000000", "9223372036854775807", "4294967296"),
+        *("-9223372036854775808", "1234567890123456", "12345678901234567"),
+    ],
     "odd integers": ["007", "-0", "+1", "1_0", "1.0", "00", "12345678x", "18446744073709551616"],
-    "words": ["a", "bc", "defghijk", "defghijkl", "Ä", "日本語", "x–y", "#", "%", "e5", "user\xa0x"],
+    "words": [
+        "a",
+        "bc",
+        "defghijk",
+        "defghijkl",
+        "Ä",
+        "日本語",
+        "x\u2013y",
+        "#",
+        "%",
+        "e5",
+        "user\xa0x",
+    ],
 }
 BLANKS = {" ": [" ", "  ", "\t", " \x0b", "\u2003"], "\t": ["\t", " \t", "\t "], ",": [",", ", "]}
 WEIGHTS = ["1", "0", "2.5", "1e3", "1E-3", ".5", "7.", "+2", "0.1", "123456789.123456789"]
@@ -110,7 +128,7 @@ def test_random_files_are_read_as_the_slow_reader_does(
 
 SMALL = {
     "integers": b"# head\r\n1 2 0.5\n\n 33 4 1e1\r\n12345678 -9 7\n5 6 1_0\n5 5 2",
-    "words": "a,b\n# c\n\"a\",ü\r\n\n12345678,b \nb,\u2003c\n1,2".encode(),
+    "words": 'a,b\n# c\n"a",ü\r\n\n12345678,b \nb,\u2003c\n1,2'.encode(),
 }
 
 
@@ -157,12 +175,10 @@ def decimals(rng: random.Random) -> Iterator[str]:
         yield f"{rng.random() * 10.0 ** rng.randint(-60, 60):.{rng.randint(0, 18)}e}"
         yield f"{2**54 + 2 * rng.randrange(2**53) + 1}e{rng.randint(-2, 2)}"  # halfway
         yield f"{(2**53 + rng.randrange(2**53)) / 8 + 0.0625:.3f}"
-        yield "%.*f" % (rng.randint(0, 12), rng.random() * 1000)
+        yield f"{rng.random() * 1000:.{rng.randint(0, 12)}f}"
 
 
-def test_weights_are_rounded_as_float_does(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_weights_are_rounded_as_float_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tokens = list(decimals(random.Random(1)))
     path = tmp_path / "edges"
     path.write_text("".join(f"1 2 {token}\n" for token in tokens))
@@ -179,7 +195,9 @@ def test_weights_are_rounded_as_float_does(
     assert len(left) < 0.1 * len(tokens)  # the kernel read the others
 
 
-def test_plain_lines_are_not_left_to_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_plain_lines_are_not_left_to_python(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def read(self: Layout, line: bytes, number: int) -> Any:
         pytest.fail(f"the kernel left {line!r}")
 
@@ -201,7 +219,9 @@ def test_plain_lines_are_not_left_to_python(tmp_path: Path, monkeypatch: pytest.
 @pytest.mark.parametrize("seed", range(60))
 def test_random_bytes_are_refused_or_read(tmp_path: Path, seed: int, n_threads: int) -> None:
     rng = random.Random(seed)
-    alphabet = rng.choice([bytes(range(256)), b'0123456789 \n\t,".-e#', b"a1 \n\xc3\xa9\xe2\x80\x83"])
+    alphabet = rng.choice(
+        [bytes(range(256)), b'0123456789 \n\t,".-e#', b"a1 \n\xc3\xa9\xe2\x80\x83"]
+    )
     path = tmp_path / "edges"
     path.write_bytes(bytes(rng.choice(alphabet) for _ in range(rng.randrange(2000))))
     try:

@@ -47,7 +47,7 @@ class SortedArcs:
             stop += 1
         if self.records.shape[1] == 1:
             return float(stop - record)
-        return sum(self.records[record:stop, 1].view(np.float64).tolist())
+        return float(sum(self.records[record:stop, 1].view(np.float64).tolist()))
 
 
 def sort_arcs(
@@ -127,7 +127,13 @@ def _sort_buckets(records: Array, starts: Array, nodes: Array, bits: int) -> Sor
 
         def sort(first: int, last: int, n_threads: int) -> None:
             _csr.sort_buckets(
-                *common, n_distinct, unlike, bad, begin + first, begin + last, n_threads  # noqa: B023
+                *common,
+                n_distinct,
+                unlike,
+                bad,
+                begin + first,
+                begin + last,
+                n_threads,  # noqa: B023
             )
 
         run(sort, end - begin, work=int(starts[end] - starts[begin]))
@@ -145,7 +151,9 @@ def _runs(starts: Array, room: int) -> list[int]:
     return cuts
 
 
-def write_csr(arcs: SortedArcs, n_nodes: int, *, weighted: bool) -> tuple[Array, Array, Array | None]:
+def write_csr(
+    arcs: SortedArcs, n_nodes: int, *, weighted: bool
+) -> tuple[Array, Array, Array | None]:
     """Sum parallel arcs in float64, in their order, and write indptr, indices and weights.
 
     Parameters
@@ -168,7 +176,15 @@ def write_csr(arcs: SortedArcs, n_nodes: int, *, weighted: bool) -> tuple[Array,
     weights = np.empty(len(indices) if weighted else 0, np.float32)
     run(
         lambda *part: _csr.write_rows(
-            arcs.records, arcs.starts, arcs.nodes, arcs.bits, bounds, indptr, indices, weights, *part
+            arcs.records,
+            arcs.starts,
+            arcs.nodes,
+            arcs.bits,
+            bounds,
+            indptr,
+            indices,
+            weights,
+            *part,
         ),
         len(arcs.n_distinct),
         work=len(arcs.records) // 4,

@@ -94,9 +94,7 @@ def _index_by_hashing(source: Array, target: Array) -> tuple[Array, Array, Array
         done = 0
         while done < len(ids):
             end = min(done + _IDS_PER_CALL, len(ids))
-            done = _tables.number_integers(
-                ids, slots, distinct, used, numbers, seed, done, end
-            )
+            done = _tables.number_integers(ids, slots, distinct, used, numbers, seed, done, end)
             if done < end:
                 check_n_nodes(int(used[0]) + 1)
                 slots, distinct = _doubled(slots, distinct, seed)

@@ -4,7 +4,7 @@ import gzip
 import os
 import zlib
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import IO, Any, TypeVar, cast
@@ -89,7 +89,9 @@ def _unpack(raw: IO[bytes]) -> Iterator[bytes]:
             packed = more.lstrip(b"\0")
 
 
-def map_pieces(raw: IO[bytes], start: int, work: Callable[[Piece], _T]) -> Iterator[_T]:
+def map_pieces(
+    raw: IO[bytes], start: int, work: Callable[[Piece], _T]
+) -> Generator[_T, None, None]:
     """Do some work on every piece of a file, and give the results in order.
 
     With more than one thread, one reads and unpacks, and the others work: reading, unpacking and

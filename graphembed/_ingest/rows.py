@@ -63,7 +63,9 @@ class Layout:
             return None
         row = Row(self.path, number, _split(text, self.delimiter, self.path, number))
         if len(row.fields) != self.width:
-            raise row.error(f"{self.width} columns wanted, got {len(row.fields)}: {_show(row.fields)}")
+            raise row.error(
+                f"{self.width} columns wanted, got {len(row.fields)}: {_show(row.fields)}"
+            )
         source, target = row.fields[self.source], row.fields[self.target]
         if not (source and target):
             raise row.error(f"an empty id: {_show(row.fields)}")
@@ -79,7 +81,9 @@ def check_text(block: bytes, path: Path, number: int) -> None:
         _decode(block.split(b"\n")[line], path, number + line)
     at = block.find(b"\0")
     if at >= 0:
-        raise _error(path, number + block.count(b"\n", 0, at), "a NUL byte; this is not a text file")
+        raise _error(
+            path, number + block.count(b"\n", 0, at), "a NUL byte; this is not a text file"
+        )
 
 
 def read_layout(
@@ -122,8 +126,8 @@ def read_layout(
         has_header = _looks_like_header([row.fields for row in rows])
     find = _named_columns if has_header else _unnamed_columns
     columns = find(rows[0], source, target, weight)
-    start, line = after_first if has_header else (start, 0)
-    return Layout(path, start, line, delimiter, *columns)
+    begin, before = after_first if has_header else (start, 0)
+    return Layout(path, begin, before, delimiter, *columns)
 
 
 def _error(path: Path, number: int, problem: str) -> GraphFormatError:

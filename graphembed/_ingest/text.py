@@ -141,6 +141,7 @@ class _Parsed:
 
 
 _Row = tuple[str, str, float]  # source, target, weight
+_NO_ROOM: tuple[Array, Array, Array] = (np.empty((0, 2)), np.empty(0), np.empty((0, 4)))
 
 
 class _Parser:
@@ -176,7 +177,7 @@ class _Parser:
     def _parse(self, piece: Piece) -> _Parsed:
         """Run the kernel; memory: 8 to 20 bytes for every byte of the piece."""
         room = piece.size // 2 + 1
-        ids, weights, odd = self._free.pop() if self._free else (np.empty((0, 0), np.int64),) * 3
+        ids, weights, odd = self._free.pop() if self._free else _NO_ROOM
         if len(ids) < room:
             ids = np.empty((room, 2 if self._table is None else 4), np.int64)
             weights = np.empty(room if self.layout.weight is not None else 0)

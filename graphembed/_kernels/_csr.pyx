@@ -110,7 +110,7 @@ def sort_buckets(
     float64_t high,
     int64_t[::1] n_distinct,       # OUT  (n_buckets,), arcs when parallel ones are one
     int8_t[::1] unlike,            # OUT  (n_buckets,), whether some sum is not 1
-    int64_t[::1] bad,              # OUT  (n_buckets,), first record of a sum that is not allowed; -1
+    int64_t[::1] bad,              # OUT  (n_buckets,), first record of a sum not allowed, or -1
     int64_t begin,
     int64_t end,
     int n_threads,
@@ -121,13 +121,11 @@ def sort_buckets(
         begin, end, nogil=True, schedule="dynamic", chunksize=1, num_threads=n_threads
     ):
         if records.shape[1] == 2:
-            _sort_bucket(
-                records, starts, nodes, bits, origin, scratch, low, high, n_distinct, unlike, bad, 2, b
-            )
+            _sort_bucket(records, starts, nodes, bits, origin, scratch, low, high, n_distinct,
+                         unlike, bad, 2, b)
         else:
-            _sort_bucket(
-                records, starts, nodes, bits, origin, scratch, low, high, n_distinct, unlike, bad, 1, b
-            )
+            _sort_bucket(records, starts, nodes, bits, origin, scratch, low, high, n_distinct,
+                         unlike, bad, 1, b)
 
 
 cdef inline void _sort_bucket(

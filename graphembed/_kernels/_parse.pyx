@@ -7,7 +7,6 @@ ctypedef fused id_t:
     int64_t
 
 
-
 cdef extern from "_parse.h" nogil:
     enum:
         GE_PADDING

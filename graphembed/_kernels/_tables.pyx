@@ -1,4 +1,4 @@
-"""From ids to node indices: hash tables for words and scattered integers, bit maps for dense ones."""
+"""From ids to node indices: hash tables for words and scattered integers, bit maps for dense."""
 
 from cython.parallel cimport prange
 
@@ -126,8 +126,8 @@ def move_slots(
 def mark_ids(
     const id_t[:] ids,             # IN   (n,)
     int64_t low,
-    uint32_t[:, ::1] flags,        # INOUT  (n_chunks, n_cells): bit by bit, whether low, low + 1, ...
-                                   #        occur in a chunk of the ids
+    uint32_t[:, ::1] flags,        # INOUT  (n_chunks, n_cells): bits of low, low + 1, ..., whether
+                                   #        they occur in a chunk of the ids
     int64_t begin,
     int64_t end,
     int n_threads,
