@@ -123,22 +123,18 @@ def _sort_buckets(records: Array, starts: Array, nodes: Array, bits: int) -> Sor
     low, high = float(FLOAT32.tiny), float(FLOAT32.max)
     # A bucket fits behind those that begin in the same half of the scratch memory.
     for begin, end in pairwise(_runs(starts, room)):
-        common = (records, starts, nodes, bits, int(starts[begin]), scratch, low, high)
-
-        def sort(first: int, last: int, n_threads: int) -> None:
-            _csr.sort_buckets(
-                *common,
-                n_distinct,
-                unlike,
-                bad,
-                begin + first,
-                begin + last,
-                n_threads,  # noqa: B023
-            )
-
-        run(sort, end - begin, work=int(starts[end] - starts[begin]))
-    found = bad[bad >= 0]
-    first_bad = int(found[0]) if len(found) else -1
+        some = slice(begin, end)
+        bounds = slice(begin, end + 1)
+        buckets = (records, starts[bounds], nodes[bounds], bits)
+        common = (*buckets, int(starts[begin]), scratch, low, high)
+        found = (n_distinct[some], unlike[some], bad[some])
+        run(
+            lambda *part: _csr.sort_buckets(*common, *found, *part),  # noqa: B023
+            end - begin,
+            work=int(starts[end] - starts[begin]),
+        )
+    where = bad[bad >= 0]
+    first_bad = int(where[0]) if len(where) else -1
     return SortedArcs(records, bits, starts, nodes, n_distinct, bool(unlike.any()), first_bad)
 
 

@@ -52,7 +52,7 @@ def read_frame(
 def _index_strings(
     source: Any, target: Any, nodes: Iterable[Any] | None
 ) -> tuple[Array, Array, Array]:
-    """Number the strings of two arrow arrays by first appearance, without making objects of them."""
+    """Number the strings of two arrow arrays by first appearance, without making objects."""
     (source_text, source_spans), (target_text, target_spans) = _spans(source), _spans(target)
     text = np.concatenate([source_text, target_text])
     target_spans[:, 0] += len(source_text)

@@ -73,7 +73,7 @@ class Layout:
 
 
 def check_text(block: bytes, path: Path, number: int) -> None:
-    """Refuse what is not UTF-8 or holds a NUL byte, naming the line; `number` is the first one's."""
+    """Refuse what is not UTF-8 or holds a NUL byte, naming the line; the first is `number`."""
     try:
         block.decode("utf-8")
     except UnicodeDecodeError as error:

@@ -16,8 +16,8 @@ _STORE = 2**14
 class WordTable:
     """A hash table from words, as bytes, to their numbers.
 
-    Memory: 32 to 64 bytes for every distinct word, and for its bytes, padded to 8, with 8 more, once
-    to twice; while a table grows, the old one beside the new.
+    Memory: 32 to 64 bytes for every distinct word, and once to twice its bytes, padded to 8, with 8
+    more; while a table grows, the old one beside the new.
     """
 
     def __init__(self) -> None:

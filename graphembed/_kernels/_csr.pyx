@@ -77,7 +77,7 @@ def deal_arcs(
     int shift,
     const int32_t[::1] bucket,     # IN   (n_groups,), rising
     int bits,
-    int64_t[:, ::1] places,        # INOUT  (n_chunks, n_buckets): where the next arc goes
+    int64_t[:, ::1] places,        # IN OUT  (n_chunks, n_buckets): where the next arc goes
     uint64_t[:, ::1] records,      # OUT  (n_arcs, 1), or with weights (n_arcs, 2)
     int64_t begin,
     int64_t end,
@@ -100,7 +100,7 @@ def deal_arcs(
 
 
 def sort_buckets(
-    uint64_t[:, ::1] records,      # INOUT  as above; each bucket is sorted
+    uint64_t[:, ::1] records,      # IN OUT  as above; each bucket is sorted
     const int64_t[::1] starts,     # IN   (n_buckets + 1,), of the buckets in records
     const int64_t[::1] nodes,      # IN   (n_buckets + 1,), of the buckets in the nodes
     int bits,
@@ -221,7 +221,7 @@ def is_symmetric(
     const int64_t[::1] indptr,     # IN   (n_nodes + 1,)
     const int32_t[::1] indices,    # IN   (n_arcs,), rising in every row
     const float32_t[::1] weights,  # IN   (n_arcs,), or empty
-    int64_t[::1] cursor,           # INOUT  (n_nodes,), at first indptr[:-1]
+    int64_t[::1] cursor,           # IN OUT  (n_nodes,), at first indptr[:-1]
     int64_t begin,
     int64_t end,
 ) -> bool:

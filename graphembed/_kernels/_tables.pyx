@@ -60,9 +60,9 @@ def number_words(
     const uint8_t[::1] text,       # IN   (n_bytes,)
     const int64_t[:, ::1] spans,   # IN   (n_words, 2)
     const uint64_t[::1] hashes,    # IN   (n_words,)
-    uint64_t[:, ::1] slots,        # INOUT  (a power of two, 2), zero at first
-    uint64_t[::1] store,           # INOUT  records, as _tables.h says
-    int64_t[::1] used,             # INOUT  (2,): numbers given, length of the records
+    uint64_t[:, ::1] slots,        # IN OUT  (a power of two, 2), zero at first
+    uint64_t[::1] store,           # IN OUT  records, as _tables.h says
+    int64_t[::1] used,             # IN OUT  (2,): numbers given, length of the records
     int32_t[::1] numbers,          # OUT  (n_words,)
     int64_t begin,
     int64_t end,
@@ -91,9 +91,9 @@ def unpack_words(
 
 def number_integers(
     const int64_t[::1] ids,        # IN   (n,)
-    uint64_t[:, ::1] slots,        # INOUT  (a power of two, 2), zero at first
-    int64_t[::1] distinct,         # INOUT  half as long as slots: the integer of every number
-    int64_t[::1] used,             # INOUT  (1,): numbers given
+    uint64_t[:, ::1] slots,        # IN OUT  (a power of two, 2), zero at first
+    int64_t[::1] distinct,         # IN OUT  half as long as slots: the integer of every number
+    int64_t[::1] used,             # IN OUT  (1,): numbers given
     int32_t[::1] numbers,          # OUT  (n,)
     uint64_t seed,
     int64_t begin,
@@ -126,7 +126,7 @@ def move_slots(
 def mark_ids(
     const id_t[:] ids,             # IN   (n,)
     int64_t low,
-    uint32_t[:, ::1] flags,        # INOUT  (n_chunks, n_cells): bits of low, low + 1, ..., whether
+    uint32_t[:, ::1] flags,        # IN OUT  (n_chunks, n_cells): bits of low, low + 1, ..., whether
                                    #        they occur in a chunk of the ids
     int64_t begin,
     int64_t end,
