@@ -177,7 +177,9 @@ class _Parser:
     def _parse(self, piece: Piece) -> _Parsed:
         """Run the kernel; memory: 8 to 20 bytes for every byte of the piece."""
         room = piece.size // 2 + 1
-        ids, weights, odd = self._free.pop() if self._free else _NO_ROOM
+        ids, weights, odd = _NO_ROOM
+        with suppress(IndexError):  # several threads come for them
+            ids, weights, odd = self._free.pop()
         if len(ids) < room:
             ids = np.empty((room, 2 if self._table is None else 4), np.int64)
             weights = np.empty(room if self.layout.weight is not None else 0)
