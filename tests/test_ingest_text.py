@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from graphembed._ingest import text
+from graphembed._ingest import pieces
 from graphembed.exceptions import GraphFormatError
 from graphembed.graph import Graph
 
@@ -53,12 +53,12 @@ def write(folder: Path, content: str | bytes) -> Path:
 
 
 @pytest.mark.parametrize("name", list(GOOD))
-@pytest.mark.parametrize("chunk", [text._CHUNK, 12])
+@pytest.mark.parametrize("chunk", [pieces.PIECE, 12])
 def test_ways_to_write_an_edge_list(
     tmp_path: Path, name: str, chunk: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     content, options, expected = GOOD[name]
-    monkeypatch.setattr(text, "_CHUNK", chunk)
+    monkeypatch.setattr(pieces, "PIECE", chunk)
     if options.get("header"):
         assert Graph.from_edge_list_file(write(tmp_path, content), **options) == expected
         return
@@ -147,7 +147,7 @@ def test_errors_name_the_line(tmp_path: Path, name: str) -> None:
 
 
 def test_lines_are_counted_across_chunks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(text, "_CHUNK", 100)
+    monkeypatch.setattr(pieces, "PIECE", 100)
     path = write(tmp_path, "# head\n" + "1 2 3\n" * 500 + "\n1 2 x\n")
     with pytest.raises(GraphFormatError, match="line 503"):
         Graph.from_any(path)

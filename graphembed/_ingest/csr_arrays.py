@@ -13,6 +13,7 @@ from graphembed._ingest.csr import (
     resolve_directed,
 )
 from graphembed._ingest.edge_list import (
+    BLOCK,
     FLOAT32,
     Array,
     EdgeList,
@@ -67,7 +68,7 @@ def read_csr(
         return assemble(edges), ids
     indptr, indices = indptr.astype(np.int64, copy=False), indices.astype(np.int32, copy=False)
     if weights is not None:
-        weights = None if np.all(weights == 1) else weights.astype(np.float32, copy=False)
+        weights = None if _all_one(weights) else weights.astype(np.float32, copy=False)
     return Csr(
         indptr, indices, weights, resolve_directed(indptr, indices, weights, ids, directed)
     ), ids
@@ -78,6 +79,11 @@ def _fit_float32(weights: Array | None) -> bool:
     if weights is None or not len(weights):
         return True
     return bool(weights.min() >= FLOAT32.tiny and weights.max() <= FLOAT32.max)
+
+
+def _all_one(weights: Array) -> bool:
+    blocks = range(0, len(weights), BLOCK)
+    return all(bool((weights[start : start + BLOCK] == 1).all()) for start in blocks)
 
 
 def _check_weights(indptr: Array, indices: Array, weights: Array, ids: Array) -> None:

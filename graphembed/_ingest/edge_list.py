@@ -13,7 +13,7 @@ from graphembed.exceptions import GraphFormatError
 Array = npt.NDArray[Any]
 
 FLOAT32 = np.finfo(np.float32)
-BLOCK = 1 << 24  # elements looked at together: bounds the memory of the checks
+BLOCK = 1 << 20  # elements looked at together: bounds the memory of the checks
 MAX_NODES = 2**31 - 2  # node indices are int32, and n_nodes itself must be one
 
 

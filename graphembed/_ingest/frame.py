@@ -1,14 +1,18 @@
 """Data frames (pandas, polars, pyarrow, ...), read through narwhals."""
 
 from collections.abc import Iterable
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
 
 from graphembed._ingest.edge_list import Array, EdgeList, weight_array, weights_from_list
-from graphembed._ingest.ids import ids_from, index_edges
+from graphembed._ingest.ids import ids_from, index_edges, object_array
+from graphembed._ingest.words import WordTable
 from graphembed._validation import import_optional
 from graphembed.exceptions import GraphFormatError
+
+_ROWS = 2**17  # rows hashed in one go
 
 
 def read_frame(
@@ -30,12 +34,51 @@ def read_frame(
         table = table.collect()
     columns = list(table.columns)
     ends = [_pick(columns, source, "source"), _pick(columns, target, "target")]
-    sources, targets = (_ids(table[name], name) for name in ends)
+    for name in ends:
+        _check_complete(table[name], name)
+    if all(table[name].dtype == nw.String for name in ends) and find_spec("pyarrow"):
+        texts = [table[name].to_arrow() for name in ends]
+        node_ids, source_index, target_index = _index_strings(texts[0], texts[1], nodes)
+    else:
+        sources, targets = (_ids(table[name], name) for name in ends)
+        node_ids, source_index, target_index = index_edges(sources, targets, nodes)
     weights = None
     if weight is not None and (weight in columns or weight != "weight"):
-        weights = _weights(table[_pick(columns, weight, "weight")], sources, targets)
-    node_ids, source_index, target_index = index_edges(sources, targets, nodes)
+        values = table[_pick(columns, weight, "weight")]
+        weights = _weights(values, node_ids, source_index, target_index)
     return EdgeList(source_index, target_index, weights, node_ids, directed)
+
+
+def _index_strings(
+    source: Any, target: Any, nodes: Iterable[Any] | None
+) -> tuple[Array, Array, Array]:
+    """Number the strings of two arrow arrays by first appearance, without making objects."""
+    (source_text, source_spans), (target_text, target_spans) = _spans(source), _spans(target)
+    text = np.concatenate([source_text, target_text])
+    target_spans[:, 0] += len(source_text)
+    table = WordTable()
+    numbers = np.empty((len(source_spans), 2), np.int32)
+    for start in range(0, len(numbers), _ROWS):
+        rows = slice(start, start + _ROWS)
+        spans = np.hstack([source_spans[rows], target_spans[rows]]).reshape(-1, 2)
+        numbers[rows] = table.number(text, spans, table.hashes(text, spans)).reshape(-1, 2)
+    words = table.words()
+    ids = object_array(words, len(words))
+    if nodes is None:
+        return ids, numbers[:, 0], numbers[:, 1]
+    ids, rank, _ = index_edges(ids, ids, nodes)
+    return ids, rank[numbers[:, 0]], rank[numbers[:, 1]]
+
+
+def _spans(strings: Any) -> tuple[Array, Array]:
+    """Bytes of an arrow array of strings, and (begin, length) of each."""
+    array = strings.cast("large_string")
+    if hasattr(array, "combine_chunks"):
+        array = array.combine_chunks()
+    _, offsets, data = array.buffers()
+    bounds = np.frombuffer(offsets, np.int64)[array.offset : array.offset + len(array) + 1]
+    text = np.frombuffer(data or b"", np.uint8)
+    return text, np.column_stack([bounds[:-1], np.diff(bounds)])
 
 
 def _pick(columns: list[str], name: str | None, role: str) -> str:
@@ -49,17 +92,16 @@ def _pick(columns: list[str], name: str | None, role: str) -> str:
 
 
 def _ids(series: Any, name: str) -> Array:
-    _check_complete(series, name)
     return ids_from(_values(series), f"column {name!r}, row {{}}")
 
 
-def _weights(series: Any, sources: Array, targets: Array) -> Array:
+def _weights(series: Any, node_ids: Array, source: Array, target: Array) -> Array:
     _check_complete(series, series.name)
     values = _values(series)
     if values.dtype == object:
-        pairs = list(zip(sources.tolist(), targets.tolist(), strict=True))
+        pairs = list(zip(node_ids[source].tolist(), node_ids[target].tolist(), strict=True))
         return weights_from_list(values.tolist(), pairs)
-    return weight_array(values, len(sources), f"column {series.name!r}")
+    return weight_array(values, len(source), f"column {series.name!r}")
 
 
 def _values(series: Any) -> Array:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from graphembed._ingest.edge_list import Array, check_n_nodes, refuse_set
+from graphembed._ingest.integers import index_integers
 from graphembed.exceptions import GraphFormatError
 
 _INT64 = np.iinfo(np.int64)
@@ -169,12 +170,13 @@ def append_nodes(ids: Array, nodes: Iterable[Any] | None) -> Array:
 
 
 def index_edges(
-    source: Array, target: Array, nodes: Iterable[Any] | None
+    source: Array, target: Array, nodes: Iterable[Any] | None, *, reuse: bool = False
 ) -> tuple[Array, Array, Array]:
     """Give the ids of an edge list their indices.
 
     `nodes` come first, in their order; the other ids follow, ascending if all ids are integers,
-    else in the order in which the edges name them.
+    else in the order in which the edges name them. With `reuse`, the indices may be written over
+    int32 ids.
 
     Returns
     -------
@@ -184,7 +186,7 @@ def index_edges(
     first = np.empty(0, np.int64) if nodes is None else ids_from(nodes, "nodes[{}]")
     if object in (first.dtype, source.dtype, target.dtype):
         return _index_hashables(source, target, first)
-    node_ids, source, target = _index_integers(source, target)
+    node_ids, source, target = index_integers(source, target, reuse=reuse)
     if not len(first):
         return node_ids, source, target
     return _move_to_front(first, node_ids, source, target)
@@ -201,37 +203,6 @@ def _index_hashables(source: Array, target: Array, first: Array) -> tuple[Array,
         for ids in (sources, targets)
     )
     return object_array(seen, len(seen)), source, target
-
-
-def _index_integers(source: Array, target: Array) -> tuple[Array, Array, Array]:
-    if not len(source):
-        empty = np.empty(0, np.int32)
-        return np.empty(0, np.int64), empty, empty
-    low = min(int(source.min()), int(target.min()))
-    spread = max(int(source.max()), int(target.max())) - low + 1
-    if spread > 4 * len(source) + 1024:  # ids far apart
-        return _index_by_sorting(source, target)
-    present = np.zeros(spread, dtype=bool)
-    for ids in (source, target):
-        present[ids - low if low else ids] = True
-    node_ids = np.flatnonzero(present) + low
-    check_n_nodes(len(node_ids))
-    index = np.cumsum(present, dtype=np.int32)
-    index -= 1
-    source, target = (index[ids - low if low else ids] for ids in (source, target))
-    return node_ids, source, target
-
-
-def _index_by_sorting(source: Array, target: Array) -> tuple[Array, Array, Array]:
-    ids = np.concatenate([source, target])
-    order = np.argsort(ids)
-    ids = ids[order]
-    first = np.append(True, ids[1:] != ids[:-1])
-    node_ids = ids[first]
-    check_n_nodes(len(node_ids))
-    index = np.empty(len(ids), dtype=np.int32)
-    index[order] = np.cumsum(first, dtype=np.int32) - 1
-    return node_ids, index[: len(source)], index[len(source) :]
 
 
 def _move_to_front(

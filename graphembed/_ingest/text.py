@@ -1,298 +1,314 @@
 """Edge lists in text files: csv, tsv or separated by blanks, plain or gzipped."""
 
-import csv
 import gzip
 import os
 import re
 import zlib
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
-from itertools import chain, count
+from collections.abc import Iterable, Iterator
+from contextlib import closing, suppress
+from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
-from typing import IO, Any, Self, cast
+from typing import IO, Any
 
 import numpy as np
 
-from graphembed._ingest.edge_list import Array, EdgeList, first_bad_weight
+from graphembed._ingest.edge_list import Array, EdgeList
 from graphembed._ingest.ids import index_edges, object_array
+from graphembed._ingest.pieces import Piece, decompressed, map_pieces
+from graphembed._ingest.rows import Layout, check_text, read_layout
+from graphembed._ingest.words import WordTable
+from graphembed._kernels import _parse
 from graphembed.exceptions import GraphFormatError
 
-_CHUNK = 1 << 22  # bytes of text held as Python strings at a time
-_COMMENTS = ("#", "%")
 _INTEGER = re.compile(r"0|-?[1-9][0-9]*")
-_HEADERS = (("source", "target"), ("src", "dst"), ("from", "to"), ("u", "v"))
-_BOM = b"\xef\xbb\xbf"
+_INT64 = np.iinfo(np.int64)
+_PLAIN_DELIMITERS = " \t,;|:"  # the kernel leaves lines with others to `Layout.read`
 
 
-@dataclass(frozen=True)
-class _Rows:
-    """The fields of some lines, and where these lines stand in the file."""
-
-    path: str
-    fields: list[list[str]]
-    lines: Sequence[int]
-
-    def without_first(self) -> Self:
-        return type(self)(self.path, self.fields[1:], self.lines[1:])
-
-    def error(self, row: int, problem: str) -> GraphFormatError:
-        return GraphFormatError(f"{self.path}, line {self.lines[row]}: {problem}")
-
-
-@dataclass(frozen=True)
-class _Columns:
-    """Positions of source, target and weight (None: no weights), and the number of columns."""
-
-    source: int
-    target: int
-    weight: int | None
-    width: int
+class _NotIntegers(Exception):  # noqa: N818  # no error: the file is read again, as one of words
+    """An id is no integer, or does not fit int64."""
 
 
 def read_text(
     path: str | os.PathLike[str],
     *,
-    source: str | None,
-    target: str | None,
-    weight: str | None,
     directed: bool,
     nodes: Iterable[Any] | None,
-    delimiter: str | None,
-    header: bool | None,
+    **options: Any,
 ) -> EdgeList:
     """Read an edge list; `Graph.from_edge_list_file` states the rules."""
-    if (source is None) != (target is None):
-        raise ValueError(f"give both source= and target=, got {source!r} and {target!r}")
-    if delimiter is not None and (not isinstance(delimiter, str) or len(delimiter) != 1):
-        raise ValueError(f"delimiter must be None or one character, got {delimiter!r}")
-    if header is False and source is not None:
-        raise ValueError("source= and target= name columns of a header, but header=False")
-    columns: _Columns | None = None
-    index: defaultdict[str, int] = defaultdict(count().__next__)
-    ends: list[Array] = []
-    weights: list[Array] = []
-    for rows in _read_rows(Path(path), delimiter):
-        if columns is None:
-            has_header = header is True or source is not None
-            if header is None and not has_header:
-                has_header = _looks_like_header(rows.fields)
-            find = _named_columns if has_header else _unnamed_columns
-            columns = find(rows, source, target, weight)
-            rows = rows.without_first() if has_header else rows
-        _check_widths(rows, columns.width)
-        ends.append(_number(rows, columns, index))
-        if columns.weight is not None:
-            weights.append(_parse_weights(rows, columns.weight))
-    pairs = np.concatenate(ends) if ends else np.empty((0, 2), np.int32)
-    ids = _interpret(list(index), Path(path))
-    node_ids, rank, _ = index_edges(ids, ids, nodes)
-    return EdgeList(
-        rank[pairs[:, 0]],
-        rank[pairs[:, 1]],
-        np.concatenate(weights) if weights else None,
-        node_ids,
-        directed,
-    )
-
-
-def _read_rows(path: Path, delimiter: str | None) -> Iterator[_Rows]:
-    """Yield the lines that hold edges, split into fields, some thousand at a time."""
-    number = 1
+    path = Path(path)
     with path.open("rb") as raw:
-        file = _decompressed(raw)
-        while lines := _read_lines(file, path, number):
-            text = _decode(lines, path, number)
-            found = [
-                (position, line)
-                for position, line in enumerate((x.strip(" \r") for x in text), number)
-                if line and not line.isspace() and not line.startswith(_COMMENTS)
-            ]
-            number += len(lines)
-            if found:
-                numbers = [position for position, _ in found]
-                edges = [line for _, line in found]
-                delimiter = delimiter or _guess_delimiter(edges[0])
-                yield _Rows(str(path), _split(edges, delimiter, path, numbers), numbers)
-
-
-def _decompressed(raw: IO[bytes]) -> IO[bytes]:
-    start = raw.read(2)
-    raw.seek(0)
-    return cast(IO[bytes], gzip.GzipFile(fileobj=raw)) if start == b"\x1f\x8b" else raw
-
-
-def _read_lines(file: IO[bytes], path: Path, number: int) -> list[bytes]:
-    try:
-        lines = file.readlines(_CHUNK)
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise GraphFormatError(
-            f"{path}, after line {number - 1}: the gzip stream is damaged: {error}"
-        ) from error
-    if number == 1 and lines:
-        _check_kind_of_file(lines[0], path)
-        lines[0] = lines[0].removeprefix(_BOM)
-    return lines
-
-
-def _check_kind_of_file(first: bytes, path: Path) -> None:
-    if first.startswith(b"\x89GEMB"):
-        raise GraphFormatError(f"{path} is a saved graph or model: read it with Graph.load")
-    if first.startswith(b"%%MatrixMarket"):
-        raise GraphFormatError(
-            f"{path} is a Matrix Market file: read it with scipy.io.mmread and Graph.from_scipy"
-        )
-
-
-def _decode(lines: list[bytes], path: Path, number: int) -> list[str]:
-    try:
-        text = b"".join(lines).decode("utf-8")
-    except UnicodeDecodeError:
-        for position, line in enumerate(lines, number):
-            try:
-                line.decode("utf-8")
-            except UnicodeDecodeError as error:
-                raise GraphFormatError(f"{path}, line {position}: not UTF-8: {error}") from error
-        raise
-    if "\0" in text:
-        position = number + text[: text.index("\0")].count("\n")
-        raise GraphFormatError(f"{path}, line {position}: a NUL byte; this is not a text file")
-    return text.removesuffix("\n").split("\n")
-
-
-def _guess_delimiter(line: str) -> str:
-    return next((sign for sign in "\t,;" if sign in line), " ")
-
-
-def _split(lines: list[str], delimiter: str, path: Path, numbers: list[int]) -> list[list[str]]:
-    if delimiter == " ":
-        return [line.split() for line in lines]
-    if not any('"' in line for line in lines):
-        return [[field.strip() for field in line.split(delimiter)] for line in lines]
-    rows = []
-    for line, number in zip(lines, numbers, strict=True):
         try:
-            fields = next(
-                csv.reader([line], delimiter=delimiter, skipinitialspace=True, strict=True)
-            )
-        except csv.Error as error:
-            raise GraphFormatError(f"{path}, line {number}: {error}: {line[:80]!r}") from error
-        rows.append([field.strip() for field in fields])
-    return rows
+            layout = read_layout(path, decompressed(raw), **options)
+        except _DAMAGED as error:
+            raise _damaged(path, 0, error) from error
+        if layout is None:
+            empty = np.empty(0, np.int32)
+            ids, source, target = index_edges(empty, empty, nodes)
+            return EdgeList(source, target, None, ids, directed)
+        edges = None
+        with suppress(_NotIntegers):
+            edges = _read_integers(raw, layout)
+            ids, source, target = index_edges(edges.source, edges.target, nodes, reuse=True)
+        if edges is None:
+            edges, ids = _read_words(raw, layout)
+            source, target = edges.source, edges.target
+            if nodes is not None:
+                ids, rank, _ = index_edges(ids, ids, nodes)
+                source, target = rank[source], rank[target]
+    return EdgeList(source, target, edges.weights, ids, directed)
 
 
-def _looks_like_header(fields: list[list[str]]) -> bool:
-    """Known column names, or names above numbers."""
-    first = fields[0]
-    if tuple(field.lower() for field in first[:2]) in _HEADERS:
-        return True
-    if len(fields) < 2 or len(first) != len(fields[1]) or len(first) < 2:
-        return False
-    numeric = [[_is_number(field) for field in row] for row in fields[:2]]
-    names_above_ids = not any(numeric[0][:2]) and all(numeric[1][:2])
-    name_above_weight = len(first) > 2 and not numeric[0][2] and numeric[1][2]
-    return names_above_ids or name_above_weight
+# ---------------------------------------------------------------- columns that grow
 
 
-def _is_number(field: str) -> bool:
-    with suppress(ValueError):
-        float(field)
-        return True
-    return False
+@dataclass
+class _Edges:
+    """Columns of edges that grow to the length that is expected of them."""
+
+    has_weights: bool
+    count: int = 0
+    _columns: list[Array] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._columns = [np.empty(0, np.int32), np.empty(0, np.int32), np.empty(0, np.float64)]
+
+    def extend(self, count: int, fraction: float, dtype: type = np.int32) -> list[Array]:
+        """Make room for more edges, and return it: source, target, weight.
+
+        `fraction` of the file has been read when these are there.
+        """
+        begin, self.count = self.count, self.count + count
+        wanted = [dtype if dtype is np.int64 else self._columns[0].dtype.type] * 2 + [np.float64]
+        for k in range(2 + self.has_weights):
+            old = self._columns[k]
+            if len(old) < self.count or old.dtype != wanted[k]:
+                room = max(self.count, int(1.03 * self.count / max(fraction, 1e-3)))
+                room = max(len(old), min(room, 16 * self.count))
+                self._columns[k] = np.empty(room, wanted[k])
+                self._columns[k][:begin] = old[:begin]
+        if not self.has_weights:
+            return [column[begin : self.count] for column in self._columns[:2]] + self._columns[2:]
+        return [column[begin : self.count] for column in self._columns]
+
+    def remove(self, slots: list[int]) -> None:
+        """Take out edges."""
+        first = slots[0]
+        for column in self._columns[: 2 + self.has_weights]:
+            rest = np.delete(column[first : self.count], np.subtract(slots, first))
+            column[first : first + len(rest)] = rest
+        self.count -= len(slots)
+
+    @property
+    def source(self) -> Array:
+        return self._columns[0][: self.count]
+
+    @property
+    def target(self) -> Array:
+        return self._columns[1][: self.count]
+
+    @property
+    def weights(self) -> Array | None:
+        return self._columns[2][: self.count] if self.has_weights else None
 
 
-def _named_columns(
-    rows: _Rows, source: str | None, target: str | None, weight: str | None
-) -> _Columns:
-    names = rows.fields[0]
-    lowered = [name.lower() for name in names]
-    if source is None or target is None:
-        known = ((s, t) for s, t in _HEADERS if s in lowered and t in lowered)
-        source, target = next(known, (None, None))
-    ends = (
-        (0, 1) if source is None or target is None else (_find(rows, source), _find(rows, target))
-    )
-    if ends[0] == ends[1] or len(names) < 2:
-        raise rows.error(0, f"source and target must be two columns, got the header {names}")
-    weight_column = None
-    if weight is not None and (weight != "weight" or "weight" in lowered):
-        weight_column = _find(rows, weight)
-    return _Columns(*ends, weight_column, len(names))
+# ---------------------------------------------------------------- pieces of lines
 
 
-def _find(rows: _Rows, name: str) -> int:
-    names = rows.fields[0]
-    if name in names:
-        return names.index(name)
-    lowered = [other.lower() for other in names]
-    if name.lower() in lowered:
-        return lowered.index(name.lower())
-    raise rows.error(0, f"no column {name!r} in the header {names}")
+_DAMAGED = (EOFError, gzip.BadGzipFile, zlib.error)
 
 
-def _unnamed_columns(
-    rows: _Rows, source: str | None, target: str | None, weight: str | None
-) -> _Columns:
-    width = len(rows.fields[0])
-    if weight not in (None, "weight"):
-        raise rows.error(0, f"weight={weight!r} names a column, but the file has no header")
-    if width < 2:
-        raise rows.error(0, f"2 or 3 columns wanted, got 1: {rows.fields[0][0]!r}")
-    if width > 3 and weight is not None:
-        raise rows.error(
-            0,
-            f"2 or 3 columns wanted, got {width}; name the weight in a header line, or ignore "
-            "weights with weight=None",
+def _damaged(path: Path, lines: int, error: Exception) -> GraphFormatError:
+    return GraphFormatError(f"{path}, after line {lines}: the gzip stream is damaged: {error}")
+
+
+@dataclass(frozen=True)
+class _Parsed:
+    """What the kernel made of a piece: `slots` for edges, some of them odd lines that it left."""
+
+    piece: Piece
+    tally: list[int]
+    ids: Array
+    weights: Array
+    odd: Array
+    hashes: Array
+
+    @property
+    def n_slots(self) -> int:
+        return self.tally[_parse.TALLY_EDGES]
+
+
+_Row = tuple[str, str, float]  # source, target, weight
+_NO_ROOM: tuple[Array, Array, Array] = (np.empty((0, 2)), np.empty(0), np.empty((0, 4)))
+
+
+class _Parser:
+    """Parses the pieces of a file, side by side."""
+
+    def __init__(self, layout: Layout, table: WordTable | None = None) -> None:
+        self.layout = layout
+        self._table = table
+        delimiter = layout.delimiter if layout.delimiter in _PLAIN_DELIMITERS else "\0"
+        weight = -1 if layout.weight is None else layout.weight
+        self._columns = np.array(
+            [ord(delimiter), layout.source, layout.target, weight, layout.width], np.int64
         )
-    return _Columns(0, 1, 2 if width == 3 and weight is not None else None, width)
+        self._free: list[tuple[Array, Array, Array]] = []
+
+    def pieces(self, raw: IO[bytes]) -> Iterator[tuple[_Parsed, list[tuple[int, _Row | None]]]]:
+        """Parse all pieces; odd lines come as (slot, edge or None)."""
+        lines = self.layout.line
+        with closing(map_pieces(raw, self.layout.start, self._parse)) as pieces:
+            while True:
+                try:
+                    parsed = next(pieces, None)
+                except _DAMAGED as error:
+                    raise _damaged(self.layout.path, lines, error) from error
+                if parsed is None:
+                    return
+                if parsed.tally[_parse.TALLY_WORDS]:
+                    raise _NotIntegers
+                yield parsed, self._read_odd(parsed, lines)
+                lines += parsed.tally[_parse.TALLY_LINES]
+                self._free.append((parsed.ids, parsed.weights, parsed.odd))
+
+    def _parse(self, piece: Piece) -> _Parsed:
+        """Run the kernel; memory: 8 to 20 bytes for every byte of the piece."""
+        room = piece.size // 2 + 1
+        ids, weights, odd = _NO_ROOM
+        with suppress(IndexError):  # several threads come for them
+            ids, weights, odd = self._free.pop()
+        if len(ids) < room:
+            ids = np.empty((room, 2 if self._table is None else 4), np.int64)
+            weights = np.empty(room if self.layout.weight is not None else 0)
+            odd = np.empty((room, 4), np.int64)
+        tally = np.empty(_parse.TALLY_SIZE, np.int64)
+        kernel = _parse.read_integers if self._table is None else _parse.read_words
+        text = piece.text
+        kernel(text, self._columns, _powers(), ids, weights, odd, tally, 0, piece.size)
+        hashes = np.empty(0, np.uint64)
+        if self._table is not None:
+            spans = ids[: tally[_parse.TALLY_EDGES]].reshape(-1, 2)
+            hashes = self._table.hashes(text, spans)
+        return _Parsed(piece, tally.tolist(), ids, weights, odd, hashes)
+
+    def _read_odd(self, parsed: _Parsed, lines: int) -> list[tuple[int, _Row | None]]:
+        buffer = parsed.piece.buffer
+        if parsed.tally[_parse.TALLY_FOREIGN]:
+            check_text(bytes(memoryview(buffer)[: parsed.piece.size]), self.layout.path, lines + 1)
+        return [
+            (slot, self.layout.read(bytes(memoryview(buffer)[begin:end]), lines + 1 + line))
+            for slot, line, begin, end in parsed.odd[: parsed.tally[_parse.TALLY_ODD]].tolist()
+        ]
 
 
-def _check_widths(rows: _Rows, width: int) -> None:
-    if set(map(len, rows.fields)) <= {width}:
-        return
-    for row, fields in enumerate(rows.fields):
-        if len(fields) != width:
-            raise rows.error(row, f"{width} columns wanted, got {len(fields)}: {fields}")
+@cache
+def _powers() -> Array:
+    """The 128 most significant bits of the powers of five, as `ge_scale` wants them.
+
+    Inverses are rounded up where 5^-exponent fits 64 bits, all else is cut off.
+    """
+    rows = []
+    for exponent in range(-_parse.MAX_EXPONENT, _parse.MAX_EXPONENT + 1):
+        power = 5 ** abs(exponent)
+        if exponent < 0:
+            extra = 0 if exponent >= -27 else power.bit_length()
+            power = (1 << (power.bit_length() + 127 + extra)) // power + 1
+        shift = power.bit_length() - 128
+        power = power >> shift if shift > 0 else power << -shift
+        rows.append((power >> 64, power & (2**64 - 1)))
+    return np.array(rows, np.uint64)
 
 
-def _number(rows: _Rows, columns: _Columns, index: defaultdict[str, int]) -> Array:
-    """Turn the ids of some rows into numbers, counted by first appearance."""
-    before = len(index)
-    ids = chain.from_iterable((row[columns.source], row[columns.target]) for row in rows.fields)
-    numbers = np.fromiter(map(index.__getitem__, ids), np.int32, count=2 * len(rows.fields))
-    pairs = numbers.reshape(-1, 2)
-    if "" in index and index[""] >= before:
-        row = int(np.argmax((pairs == index[""]).any(axis=1)))
-        raise rows.error(row, f"an empty id: {rows.fields[row]}")
-    return pairs
+# ---------------------------------------------------------------- integers, or words
 
 
-def _parse_weights(rows: _Rows, column: int) -> Array:
-    values = np.empty(len(rows.fields), np.float64)
-    row = 0
-    try:
-        for row, fields in enumerate(rows.fields):
-            values[row] = float(fields[column])
-    except ValueError:
-        field = rows.fields[row][column]
-        raise rows.error(row, f"the weight must be a number, got {field!r}") from None
-    bad = first_bad_weight(values)
-    if bad is not None:
-        field = rows.fields[bad][column]
-        raise rows.error(bad, f"the weight must be finite and >= 0, got {field!r}")
-    return values
+def _read_integers(raw: IO[bytes], layout: Layout) -> _Edges:
+    edges = _Edges(layout.weight is not None)
+    for parsed, found in _Parser(layout).pieces(raw):
+        ends = {slot: _integers(row[0], row[1]) for slot, row in found if row}
+        is_wide = any(not 0 <= number < 2**31 for pair in ends.values() for number in pair)
+        is_wide |= bool(parsed.tally[_parse.TALLY_WIDE])
+        begin = edges.count
+        columns = edges.extend(
+            parsed.n_slots, parsed.piece.fraction, np.int64 if is_wide else np.int32
+        )
+        _parse.split_integers(parsed.ids, columns[0], columns[1])
+        for slot, pair in ends.items():
+            columns[0][slot], columns[1][slot] = pair
+        _finish(edges, begin, columns[2], parsed, found)
+    return edges
 
 
-def _interpret(tokens: list[str], path: Path) -> Array:
-    """Integers if every id is written as one, else strings: "007" is not 7."""
-    if not all(map(_INTEGER.fullmatch, tokens)):
-        return object_array(tokens, len(tokens))
-    try:
-        return np.array(list(map(int, tokens)), dtype=np.int64)
-    except OverflowError:
-        longest = max(tokens, key=lambda token: abs(int(token)))
+def _integers(source: str, target: str) -> tuple[int, int]:
+    ends = source, target
+    # 20 characters: int() refuses a thousand digits
+    if not all(_INTEGER.fullmatch(end) and len(end) <= 20 for end in ends):
+        raise _NotIntegers
+    numbers = int(source), int(target)
+    if not all(_INT64.min <= number <= _INT64.max for number in numbers):
+        raise _NotIntegers
+    return numbers
+
+
+def _read_words(raw: IO[bytes], layout: Layout) -> tuple[_Edges, Array]:
+    edges = _Edges(layout.weight is not None)
+    table = WordTable()
+    for parsed, found in _Parser(layout, table).pieces(raw):
+        spans = parsed.ids[: parsed.n_slots].reshape(-1, 2)
+        text = _add_words(parsed.piece.text, spans, found)
+        for slot, _ in found:
+            table.hash_some(text, spans, parsed.hashes, 2 * slot, 2 * slot + 2)
+        dropped = [slot for slot, row in found if row is None]
+        slots: Array | slice = slice(None)
+        hashes = parsed.hashes
+        if dropped:
+            slots = np.delete(np.arange(parsed.n_slots), dropped)
+            spans = spans.reshape(-1, 4)[slots].reshape(-1, 2)
+            hashes = hashes.reshape(-1, 2)[slots].reshape(-1)
+        begin = edges.count
+        columns = edges.extend(parsed.n_slots, parsed.piece.fraction)
+        numbers = table.number(text, spans, hashes).reshape(-1, 2)
+        columns[0][slots], columns[1][slots] = numbers[:, 0], numbers[:, 1]
+        _finish(edges, begin, columns[2], parsed, found)
+    return edges, _interpret(table.words(), layout.path)
+
+
+def _add_words(text: Array, spans: Array, found: list[tuple[int, _Row | None]]) -> Array:
+    """Put the ids of odd lines behind the text."""
+    more = bytearray()
+    for slot, row in found:
+        for k, word in enumerate(row[:2] if row else ()):
+            raw = word.encode()
+            spans[2 * slot + k] = len(text) + len(more), len(raw)
+            more += raw
+    return np.concatenate([text, np.frombuffer(more, np.uint8)]) if more else text
+
+
+def _finish(
+    edges: _Edges,
+    begin: int,
+    weights: Array,
+    parsed: _Parsed,
+    found: list[tuple[int, _Row | None]],
+) -> None:
+    """Fill in the weights, and take out the lines that hold no edge."""
+    if edges.has_weights:
+        weights[:] = parsed.weights[: parsed.n_slots]
+        for slot, row in found:
+            weights[slot] = row[2] if row else 0.0
+    if dropped := [begin + slot for slot, row in found if row is None]:
+        edges.remove(dropped)
+
+
+def _interpret(words: list[str], path: Path) -> Array:
+    """Refuse integers that do not fit int64, if every id is one; else all are strings."""
+    if all(map(_INTEGER.fullmatch, words)):
+        longest = max(words, key=lambda word: (len(word.lstrip("-")), word.lstrip("-")))
         raise GraphFormatError(
-            f"{path}: integer ids must fit int64, got {longest}; make one id a word, and all are "
-            "read as strings"
-        ) from None
+            f"{path}: integer ids must fit int64, got {longest[:80]}; make one id a word, and all "
+            "are read as strings"
+        )
+    return object_array(words, len(words))

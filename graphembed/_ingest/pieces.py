@@ -1,0 +1,175 @@
+"""The bytes of a text file, in pieces of whole lines, plain or gzipped."""
+
+import gzip
+import os
+import zlib
+from collections import deque
+from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import IO, Any, TypeVar, cast
+
+import numpy as np
+
+from graphembed._ingest.edge_list import Array
+from graphembed._ingest.threads import n_threads
+from graphembed._kernels._parse import PADDING
+from graphembed.exceptions import GraphFormatError
+
+PIECE = 1 << 21  # bytes that a thread parses at a time
+_PACKED, _UNPACKED = 1 << 18, 1 << 20  # bytes of gzip that are read, and unpacked, in one step
+_LONGEST = 1 << 31  # no id is so long
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Whole lines: ``buffer[:size]``, and behind them a newline and readable bytes.
+
+    `fraction` tells how much of the file has been read.
+    """
+
+    buffer: bytearray
+    size: int
+    fraction: float
+
+    @property
+    def text(self) -> Array:
+        """The buffer as an array."""
+        return np.frombuffer(self.buffer, np.uint8)
+
+
+def decompressed(raw: IO[bytes]) -> IO[bytes]:
+    """Unpack a file if it is a gzip stream."""
+    return cast(IO[bytes], gzip.GzipFile(fileobj=raw)) if _is_packed(raw) else raw
+
+
+def _is_packed(raw: IO[bytes]) -> bool:
+    start = raw.read(2)
+    raw.seek(0)
+    return start == b"\x1f\x8b"
+
+
+class _Unpacked:
+    """The text of a gzip stream, unpacked in large steps: each one hands over the GIL."""
+
+    def __init__(self, raw: IO[bytes]) -> None:
+        self._chunks = _unpack(raw)
+        self._rest = memoryview(b"")
+
+    def readinto(self, view: memoryview) -> int:
+        """Fill a buffer, or a part of it; 0 at the end."""
+        while not self._rest:
+            chunk = next(self._chunks, None)
+            if chunk is None:
+                return 0
+            self._rest = memoryview(chunk)
+        count = min(len(view), len(self._rest))
+        view[:count] = self._rest[:count]
+        self._rest = self._rest[count:]
+        return count
+
+
+def _unpack(raw: IO[bytes]) -> Iterator[bytes]:
+    """Unpack the members of a gzip stream, zeros behind a member left out."""
+    packed = raw.read(_PACKED)
+    while packed:
+        member = zlib.decompressobj(zlib.MAX_WBITS | 16)  # a gzip header, and its checksums
+        while not member.eof:
+            chunk = member.decompress(packed, _UNPACKED)
+            packed = member.unconsumed_tail
+            if chunk:
+                yield chunk
+            elif not (packed or member.eof):
+                packed = raw.read(_PACKED)
+                if not packed:
+                    raise EOFError("it ends before its end-of-stream marker")
+        packed = member.unused_data.lstrip(b"\0")
+        while not packed and (more := raw.read(_PACKED)):
+            packed = more.lstrip(b"\0")
+
+
+def map_pieces(
+    raw: IO[bytes], start: int, work: Callable[[Piece], _T]
+) -> Generator[_T, None, None]:
+    """Do some work on every piece of a file, and give the results in order.
+
+    With more than one thread, one reads and unpacks, and the others work: reading, unpacking and
+    the kernels release the GIL. No thread waits for another but for its own piece, so it does no
+    harm if one of them is held up.
+
+    Parameters
+    ----------
+    raw : file
+        The file as it is on the disk.
+    start : int
+        The byte of the text where to begin.
+    work : callable
+        What to do with a piece.
+
+    Yields
+    ------
+    object
+        What `work` returned. An error of reading or of `work` is raised in its place.
+
+    Notes
+    -----
+    Memory: n_threads + 2 pieces of 2 MB, or of the longest line, and what `work` returned of them.
+    """
+    pieces = _read(raw, start)
+    if n_threads() == 1:
+        yield from map(work, pieces)
+        return
+
+    def work_on(reading: "Future[Piece | None]") -> _T | None:
+        piece = reading.result()
+        return None if piece is None else work(piece)
+
+    with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(n_threads()) as workers:
+        waiting: deque[Future[_T | None]] = deque()
+        while True:
+            while len(waiting) < n_threads() + 1:
+                waiting.append(workers.submit(work_on, reader.submit(next, pieces, None)))
+            result = waiting.popleft().result()
+            if result is None:
+                return
+            yield result
+
+
+def _read(raw: IO[bytes], start: int) -> Iterator[Piece]:
+    whole = max(1, os.fstat(raw.fileno()).st_size)
+    raw.seek(0)
+    if _is_packed(raw):
+        file: Any = _Unpacked(raw)
+        _fill(file, bytearray(start + PADDING), b"")
+    else:
+        file = raw
+        raw.seek(start)
+    length = PIECE + PADDING
+    rest = b""
+    at_end = False
+    while not at_end:
+        buffer = bytearray(length)
+        at_end, used = _fill(file, buffer, rest)
+        size = used if at_end else buffer.rfind(b"\n", 0, used) + 1
+        rest = bytes(memoryview(buffer)[size:used])
+        if size:
+            buffer[size : size + 1] = b"\n"
+            yield Piece(buffer, size, min(1.0, raw.tell() / whole))
+        elif length > _LONGEST:
+            raise GraphFormatError(f"a line is longer than {_LONGEST} bytes")
+        length = max(PIECE, 2 * len(rest)) + PADDING
+
+
+def _fill(file: Any, buffer: bytearray, rest: bytes) -> tuple[bool, int]:
+    """Fill a buffer behind the rest of the piece before; returns (at the end, bytes in it)."""
+    room = len(buffer) - PADDING
+    used = len(rest)
+    with memoryview(buffer) as view:
+        view[:used] = rest
+        while used < room:
+            count = file.readinto(view[used:room])
+            if not count:
+                return True, used
+            used += count
+    return False, used
