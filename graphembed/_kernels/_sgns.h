@@ -92,9 +92,9 @@ GE_INLINE float ge_sigmoid(float x)
 typedef struct {
     const char *name;
     void (*dots)(float *const *, float *const *, float *const *, int64_t, int, int, int64_t,
-                 float *, int64_t);
+                 float *, int64_t, float *const *);
     void (*move)(float *const *, float *const *, float *const *, int64_t, int, int, int64_t,
-                 const float *, int64_t, float *const *, float *const *, float *const *);
+                 const float *, int64_t, float *const *, float *const *);
     void (*sigmoids)(const float *, float *, int64_t);
 } ge_instructions;
 
@@ -243,7 +243,8 @@ static void ge_train_pairs(
                                   first * most + begin);
             for (int64_t k = 0; k < negative; k += n) {
                 n = ge_tile(t, drawn, k, negative, output, stride);
-                use->dots(h, o, t, size, n, k == 0, stride, lanes + 4 * (k + (k > 0)), n_gains);
+                use->dots(h, o, t, size, n, k == 0, stride, lanes + 4 * (k + (k > 0)), n_gains,
+                          next->h + begin);
             }
             use->sigmoids(lanes, gains, size * n_gains);
             for (int64_t i = 0; i < size; i++) {
@@ -256,7 +257,7 @@ static void ge_train_pairs(
                 n = ge_tile(t, drawn, k, negative, output, stride);
                 ge_tile(next_t, next_drawn, k, negative, output, stride);
                 use->move(h, o, t, size, n, k == 0, stride, gains + k + (k > 0), n_gains,
-                          next->h + begin, next->o + begin, next_t);
+                          next->o + begin, next_t);
             }
         }
     }

@@ -22,7 +22,7 @@ typedef struct { float v[GE_WIDTH]; } GE_NAME(vector);
 GE_INLINE void GE_NAME(dots)(
     const float *h0, const float *h1, const float *o0, const float *o1, float *const *t,
     const int rows, const int n, const int with_context, int64_t stride,
-    float *left, float *right)
+    float *left, float *right, const float *next0, const float *next1)
 {
     float sums[2][GE_TILE + 1][GE_LANES];
     for (int first = 0; first < GE_LANES; first += GE_WIDTH) {
@@ -34,6 +34,11 @@ GE_INLINE void GE_NAME(dots)(
                 GE_MULTIPLY_ADD(a, x, LOAD(o0 + j));
                 if (rows > 1)
                     GE_MULTIPLY_ADD(b, y, LOAD(o1 + j));
+                if (first == 0) { /* one cache line of the centres to come */
+                    GE_PREFETCH(next0 + j);
+                    if (rows > 1)
+                        GE_PREFETCH(next1 + j);
+                }
             }
 #define GE_NEGATIVE(k)                             \
     if (n > k) {                                   \
@@ -72,7 +77,7 @@ GE_INLINE void GE_NAME(dots)(
 GE_INLINE void GE_NAME(move)(
     float *const *h, float *const *o, float *const *t, int64_t n_pairs, const int n,
     const int with_context, int64_t stride, const float *gains, int64_t gain_stride,
-    float *const *next_h, float *const *next_o, float *const *next_t)
+    float *const *next_o, float *const *next_t)
 {
     for (int64_t j = 0; j < stride; j += GE_WIDTH) {
         const float *gain = gains;
@@ -95,7 +100,6 @@ GE_INLINE void GE_NAME(move)(
                 GE_SCALED_ADD(context, gain[0], centre);
                 STORE(o[i] + j, context);
                 if (j % GE_LANES == 0) { /* one cache line of the rows to come */
-                    GE_PREFETCH(next_h[i] + j);
                     GE_PREFETCH(next_o[i] + j);
                 }
             }
@@ -122,14 +126,14 @@ GE_INLINE void GE_NAME(move)(
 #define GE_BLOCK_DOTS(n, with_context)                                                            \
     for (i = 0; i + 2 <= n_pairs; i += 2)                                                         \
         GE_NAME(dots)(h[i], h[i + 1], o[i], o[i + 1], t, 2, n, with_context, stride,              \
-                      lanes + 4 * i * n_gains, lanes + 4 * (i + 1) * n_gains);                    \
+                      lanes + 4 * i * n_gains, lanes + 4 * (i + 1) * n_gains, next_h[i], next_h[i + 1]);     \
     if (i < n_pairs)                                                                              \
         GE_NAME(dots)(h[i], h[i], o[i], o[i], t, 1, n, with_context, stride,                      \
-                      lanes + 4 * i * n_gains, lanes + 4 * i * n_gains)
+                      lanes + 4 * i * n_gains, lanes + 4 * i * n_gains, next_h[i], next_h[i])
 
 GE_TARGET static void GE_NAME(block_dots)(
     float *const *h, float *const *o, float *const *t, int64_t n_pairs, int n, int with_context,
-    int64_t stride, float *lanes, int64_t n_gains)
+    int64_t stride, float *lanes, int64_t n_gains, float *const *next_h)
 {
     int64_t i;
     if (!with_context) {
@@ -146,13 +150,13 @@ GE_TARGET static void GE_NAME(block_dots)(
 }
 
 #define GE_BLOCK_MOVE(n, with_context)                                                            \
-    GE_NAME(move)(h, o, t, n_pairs, n, with_context, stride, gains, n_gains, next_h, next_o, \
+    GE_NAME(move)(h, o, t, n_pairs, n, with_context, stride, gains, n_gains, next_o, \
                   next_t)
 
 GE_TARGET static void GE_NAME(block_move)(
     float *const *h, float *const *o, float *const *t, int64_t n_pairs, int n, int with_context,
     int64_t stride, const float *gains, int64_t n_gains,
-    float *const *next_h, float *const *next_o, float *const *next_t)
+    float *const *next_o, float *const *next_t)
 {
     if (!with_context) {
         if (n == GE_TILE) { GE_BLOCK_MOVE(GE_TILE, 0); } else { GE_BLOCK_MOVE(1, 0); }
