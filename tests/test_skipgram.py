@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 import pytest
-from exact_laws import alias_draw, draw, enumerate_pairs, stream
+from exact_laws import draw, enumerate_pairs, stream
 from numpy.typing import NDArray
 from scipy import stats
 from sklearn.metrics import roc_auc_score
@@ -65,12 +65,20 @@ def reference_tiles(negative):
         first += n
 
 
-def reference_train(pairs, h, o, cells, members, negative, most, rate, key):
+def noise_draw(words, r):
+    """A draw from an alias table with the nodes beside the threshold."""
+    product = r * (len(words) // 2)
+    own, position = 2 * (product >> 64), (product & (2**64 - 1)) >> 32
+    cell, other = int(words[own]), int(words[own + 1])
+    return cell >> 32 if position < cell & 0xFFFFFFFF else other
+
+
+def reference_train(pairs, h, o, words, negative, most, rate, key):
     """Train the pairs of one bucket in float64; returns the negatives of each block."""
     drawn = []
     for number, block in reference_blocks(pairs, most):
         draws = [draw(key, number * negative + k) for k in range(negative)]
-        nodes = [int(members[alias_draw(cells, r)]) for r in draws]
+        nodes = [noise_draw(words, r) for r in draws]
         drawn.append(nodes)
         gains = [rate * (1 - sigmoid(float(h[u] @ o[v]))) for u, v in block]
         shared = [
@@ -104,7 +112,7 @@ class Bucket:
             table[:, :n_components] = values
         self.members = rng.permutation(n_nodes).astype(np.int32)[None, :]
         self.noise = rng.pareto(1.5, n_nodes) + 0.1
-        self.cells = np.empty((1, n_nodes), np.uint64)
+        self.cells = np.empty((1, 2 * n_nodes), np.uint64)
         kernels.build_noise(self.members, self.noise, np.empty((1, n_nodes)), self.cells, 0, 1, 1)
         self.negative = negative
         self.negatives = np.full((1, 2 * negative), -1, np.int32)
@@ -122,7 +130,7 @@ class Bucket:
     def reference(self, pairs: list[tuple[int, int]], rate: float, seed: int = 3):
         h, o = self.input.astype(np.float64), self.output.astype(np.float64)
         drawn = reference_train(
-            pairs, h, o, self.cells[0], self.members[0], self.negative, self.block,
+            pairs, h, o, self.cells[0], self.negative, self.block,
             rate, stream(seed, 0),
         )  # fmt: skip
         return h, o, drawn
@@ -231,7 +239,7 @@ def sigmoid_of(x: float) -> float:
     """The kernel's sigmoid at x: what a negative with dot product x gets as its gain."""
     bucket = Bucket(2, 1, 1)
     bucket.input[0, 0], bucket.output[:, 0] = x, 1.0
-    bucket.members, bucket.cells = np.array([[1]], np.int32), np.zeros((1, 1), np.uint64)
+    bucket.members, bucket.cells = np.array([[1]], np.int32), np.array([[0, 1]], np.uint64)
     bucket.train([(0, 0)], 1.0)
     return -float(bucket.scratch[0, 1])
 
@@ -250,7 +258,7 @@ def test_sigmoid():
 def test_a_context_that_is_drawn_as_a_negative_stays(centre):
     bucket = Bucket(10, 16, 3)
     bucket.members = np.full((1, 1), 7, np.int32)
-    bucket.cells = np.zeros((1, 1), np.uint64)
+    bucket.cells = np.array([[0, 7]], np.uint64)
     o = bucket.output[7].astype(np.float64)
     h = bucket.input[centre].astype(np.float64)
     bucket.train([(centre, 7)], 0.1)
@@ -359,7 +367,7 @@ def test_negatives_of_a_bucket_come_from_its_context_part():
     order = np.arange(n_nodes, dtype=np.int32)
     part, members = split(order, n_parts, 1)
     noise = np.random.default_rng(0).pareto(1.5, n_nodes) + 0.1
-    cells = np.empty(members.shape, np.uint64)
+    cells = np.empty((len(members), 2 * members.shape[1]), np.uint64)
     kernels.build_noise(members, noise, np.empty(members.shape), cells, 0, n_parts, 1)
     diagonal, rows = 2, np.array([3, 0, 1, 4, 2], np.int64)
     starts = np.zeros(n_parts**2 + 1, np.int64)

@@ -157,14 +157,30 @@ static inline int ge_tile(
     return n;
 }
 
+/* A part's noise distribution as an alias table with the nodes beside the threshold, so that a draw
+ * is one access to memory: word 2 i is (own node << 32 | threshold), word 2 i + 1 the other node. */
+typedef struct {
+    const uint64_t *words;
+    uint64_t n_nodes;
+    uint64_t key;
+} ge_noise;
+
 /* The negatives of the block that begins with a pair of this number. */
 static inline void ge_draw_negatives(
-    int32_t *negatives, int64_t negative, const uint64_t *cells, const int32_t *members,
-    int64_t n_members, uint64_t key, int64_t pair)
+    int32_t *negatives, int64_t negative, const ge_noise *noise, int64_t pair)
+{
+    for (int64_t k = 0; k < negative; k++) {
+        uint64_t low, r = ge_draw(noise->key, (uint64_t)(pair * negative + k));
+        const uint64_t *cell = noise->words + 2 * ge_multiply_high(r, noise->n_nodes, &low);
+        negatives[k] = (int32_t)((low >> 32) < (uint32_t)cell[0] ? cell[0] >> 32 : cell[1]);
+    }
+}
+
+static inline void ge_prefetch_noise(int64_t negative, const ge_noise *noise, int64_t pair)
 {
     for (int64_t k = 0; k < negative; k++)
-        negatives[k] =
-            members[ge_alias_draw(cells, n_members, ge_draw(key, (uint64_t)(pair * negative + k)))];
+        GE_PREFETCH(noise->words + 2 * ge_bounded(
+            ge_draw(noise->key, (uint64_t)(pair * negative + k)), noise->n_nodes));
 }
 
 /* Floats of work space that ge_train_pairs needs. */
@@ -198,7 +214,7 @@ static inline void ge_gather(
 /* Train the pairs of one bucket in blocks of at most `most`, whose pairs lie as far apart as they
  * can in the bucket's order.
  *
- * A block draws `negative` nodes from the alias cells over `members`. With
+ * A block draws `negative` nodes from the noise distribution. With
  *     gain(pair, target) = (label - sigmoid(centre . target)) * rate
  * for the pair's context (label 1) and every negative but the context itself (label 0), all taken
  * before the update, each pair moves its context by gain * centre and its centre by the sum of
@@ -209,8 +225,7 @@ static inline void ge_gather(
 static void ge_train_pairs(
     const ge_instructions *use, const int32_t *centres, const int32_t *contexts, int64_t n_pairs,
     float *input, float *output, int64_t stride,
-    const uint64_t *cells, const int32_t *members, int64_t n_members,
-    int64_t negative, int64_t most, float rate, uint64_t key,
+    const ge_noise *noise, int64_t negative, int64_t most, float rate,
     int32_t *negatives, float *scratch)
 {
     const int64_t step = (n_pairs + most - 1) / most, n_gains = negative + 1;
@@ -218,7 +233,7 @@ static void ge_train_pairs(
     float *t[GE_TILE], *next_t[GE_TILE];
     ge_block blocks[2];
     ge_gather(&blocks[0], centres, contexts, n_pairs, 0, step, input, output, stride);
-    ge_draw_negatives(negatives, negative, cells, members, n_members, key, 0);
+    ge_draw_negatives(negatives, negative, noise, 0);
     for (int64_t first = 0; first < step; first++) {
         ge_block *now = &blocks[first & 1], *next = &blocks[~first & 1];
         int32_t *drawn = negatives + (first & 1) * negative;
@@ -228,7 +243,8 @@ static void ge_train_pairs(
         int n;
         /* What comes next is prefetched while this block is moved. */
         ge_gather(next, centres, contexts, n_pairs, ahead, step, input, output, stride);
-        ge_draw_negatives(next_drawn, negative, cells, members, n_members, key, ahead * most);
+        ge_draw_negatives(next_drawn, negative, noise, ahead * most);
+        ge_prefetch_noise(negative, noise, (first + 2) * most);
         if (next->size < now->size) { /* a row to prefetch for every pair */
             next->h[next->size] = now->h[0];
             next->o[next->size] = now->o[0];
@@ -239,8 +255,7 @@ static void ge_train_pairs(
             size = ge_few_repeats(now->centres + begin, now->size - begin);
             size = ge_few_repeats(own, size);
             if (begin > 0)
-                ge_draw_negatives(drawn, negative, cells, members, n_members, key,
-                                  first * most + begin);
+                ge_draw_negatives(drawn, negative, noise, first * most + begin);
             for (int64_t k = 0; k < negative; k += n) {
                 n = ge_tile(t, drawn, k, negative, output, stride);
                 use->dots(h, o, t, size, n, k == 0, stride, lanes + 4 * (k + (k > 0)), n_gains,

@@ -20,14 +20,17 @@ cdef extern from "_sgns.h" nogil:
     enum: GE_MAX_BLOCK
     ctypedef struct ge_instructions:
         const char *name
+    ctypedef struct ge_noise:
+        const uint64_t *words
+        uint64_t n_nodes
+        uint64_t key
     const ge_instructions *ge_instruction_sets
     int ge_n_instruction_sets()
     int64_t ge_scratch_size(int64_t negative, int64_t block)
     void ge_train_pairs(
         const ge_instructions *use, const int32_t *centres, const int32_t *contexts,
         int64_t n_pairs, float *input, float *output, int64_t stride,
-        const uint64_t *cells, const int32_t *members, int64_t n_members,
-        int64_t negative, int64_t block, float rate, uint64_t key,
+        const ge_noise *noise, int64_t negative, int64_t block, float rate,
         int32_t *negatives, float *scratch,
     )
 
@@ -115,19 +118,33 @@ def build_noise(
     const int32_t[:, ::1] members,   # IN   (n_parts, n_strata), -1 where a part has no node
     const float64_t[::1] noise,      # IN   (n_nodes,), positive: frequency ** ns_exponent
     float64_t[:, ::1] scratch,       # OUT  (n_parts, n_strata)
-    uint64_t[:, ::1] cells,          # OUT  (n_parts, n_strata), alias cells
+    uint64_t[:, ::1] cells,          # OUT  (n_parts, 2 * n_strata), alias cells, see ge_noise
     int64_t begin,
     int64_t end,
     int n_threads,
 ):
     """Alias table of the negatives of every part."""
-    cdef int64_t p, s
+    cdef int64_t p
     for p in prange(
         begin, end, nogil=True, schedule="dynamic", chunksize=1, num_threads=n_threads
     ):
-        for s in range(_n_members(members, p)):
-            scratch[p, s] = noise[members[p, s]]
-        alias_row(<const float64_t *>&scratch[p, 0], _n_members(members, p), &cells[p, 0])
+        _build_part(members, noise, &scratch[p, 0], &cells[p, 0], p)
+
+
+cdef void _build_part(
+    const int32_t[:, ::1] members,
+    const float64_t[::1] noise,
+    float64_t *scratch,
+    uint64_t *cells,
+    int64_t p,
+) noexcept nogil:
+    cdef int64_t s, n = _n_members(members, p)
+    for s in range(n):
+        scratch[s] = noise[members[p, s]]
+    alias_row(<const float64_t *>scratch, n, cells)
+    for s in range(n - 1, -1, -1):    # in place: cell s becomes the words 2 s and 2 s + 1
+        cells[2 * s + 1] = members[p, <int64_t>(cells[s] >> 32)]
+        cells[2 * s] = (<uint64_t>members[p, s] << 32) | (cells[s] & 0xFFFFFFFFU)
 
 
 # ---------------------------------------------------------------------------------------------
@@ -272,7 +289,7 @@ def train_diagonal(
     float32_t[:, ::1] input,         # IN OUT  (n_nodes, stride), the embedding
     float32_t[:, ::1] output,        # IN OUT  (n_nodes, stride), the context vectors
     const int32_t[:, ::1] members,   # IN      (n_parts, n_strata)
-    const uint64_t[:, ::1] cells,    # IN      (n_parts, n_strata)
+    const uint64_t[:, ::1] cells,    # IN      (n_parts, 2 * n_strata) of build_noise
     int32_t[:, ::1] negatives,       # OUT     (n_parts, 2 * negative), scratch
     float32_t[:, ::1] scratch,       # OUT     (n_parts, scratch_size(negative, block))
     int64_t block,                   # pairs that share their negatives, 1 to MAX_BLOCK
@@ -293,11 +310,36 @@ def train_diagonal(
         column = (row + diagonal) % n_parts
         bucket = row * n_parts + column
         if starts[bucket + 1] > starts[bucket]:
-            ge_train_pairs(
-                use, &centres[starts[bucket]], &contexts[starts[bucket]],
-                starts[bucket + 1] - starts[bucket],
-                &input[0, 0], &output[0, 0], input.shape[1],
-                &cells[column, 0], &members[column, 0], _n_members(members, column),
-                negatives.shape[1] // 2, block, rate, stream(seed, bucket),
-                &negatives[row, 0], &scratch[row, 0],
+            _train_bucket(
+                use, starts, centres, contexts, input, output, &cells[column, 0],
+                _n_members(members, column), &negatives[row, 0], negatives.shape[1] // 2,
+                &scratch[row, 0], block, rate, stream(seed, bucket), bucket,
             )
+
+
+cdef void _train_bucket(
+    const ge_instructions *use,
+    const int64_t[::1] starts,
+    const int32_t[::1] centres,
+    const int32_t[::1] contexts,
+    float32_t[:, ::1] input,
+    float32_t[:, ::1] output,
+    const uint64_t *cells,
+    int64_t n_members,
+    int32_t *negatives,
+    int64_t negative,
+    float32_t *scratch,
+    int64_t block,
+    float rate,
+    uint64_t key,
+    int64_t bucket,
+) noexcept nogil:
+    cdef ge_noise noise
+    noise.words = cells
+    noise.n_nodes = n_members
+    noise.key = key
+    ge_train_pairs(
+        use, &centres[starts[bucket]], &contexts[starts[bucket]],
+        starts[bucket + 1] - starts[bucket], &input[0, 0], &output[0, 0], input.shape[1],
+        &noise, negative, block, rate, negatives, scratch,
+    )

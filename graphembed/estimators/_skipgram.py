@@ -116,7 +116,7 @@ class _Grid:
         self.order = np.argsort(-visits, kind="stable").astype(np.int32)
         self.part = np.empty(n_nodes, np.int32)
         self.members = np.empty((self.n_parts, n_strata), np.int32)
-        self.cells = np.empty((self.n_parts, n_strata), np.uint64)
+        self.cells = np.empty((self.n_parts, 2 * n_strata), np.uint64)
         self.scratch = np.empty((self.n_parts, n_strata), np.float64)
         self.negatives = np.empty((self.n_parts, 2 * config.negative), np.int32)
         size = _skipgram.scratch_size(config.negative, config.negative_sharing)
