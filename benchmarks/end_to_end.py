@@ -13,7 +13,7 @@ from typing import Any
 from common import Job, Row, measure, options, parse, print_table, result_path, write_result
 from graphs import folder_of
 from plots import scatter
-from quality import score
+from scoring import score
 
 STANDARD = {"n_walks": 10, "walk_length": 80, "window": 10}
 LARGE = {"n_walks": 10, "walk_length": 40, "window": 5}

@@ -14,7 +14,7 @@ import tempfile
 from common import Job, Row, measure, options, parse, print_table, result_path, write_result
 from graphs import folder_of
 from plots import bars
-from quality import score
+from scoring import score
 
 # Dataset, p, q; macro-F1 at 50 % in table 2 of Grover and Leskovec 2016, where they have it.
 SETTINGS = [

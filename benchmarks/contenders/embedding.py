@@ -171,7 +171,9 @@ def _fastnode2vec(arrays: Arrays, case: dict[str, Any], threads: int) -> Run:
 def _grape(arrays: Arrays, case: dict[str, Any], threads: int) -> Run:
     if case["p"] != 1 or case["q"] != 1:
         raise Unsupported("not by node2vec's law; ends its process for q != 1")
-    from contenders.peer_graphs import grape_graph
+    from contenders.peer_graphs import grape_graph, restore_numpy_names
+
+    restore_numpy_names()
     from embiggen.embedders import DeepWalkSkipGramEnsmallen
 
     graph = grape_graph(arrays)

@@ -48,7 +48,8 @@ def fastnode2vec_graph(arrays: Arrays) -> Any:
     return graph
 
 
-# Names of types that numpy 2 has dropped and that a package under PecanPy 2.0.9 asks for.
+# Names of types that numpy 2 has dropped and that packages under PecanPy 2.0.9 and embiggen 0.11
+# ask for.
 _OLD_NUMPY_NAMES = {
     "bool8": "bool_", "object0": "object_", "int0": "intp", "uint0": "uintp", "float_": "float64",
     "longfloat": "longdouble", "singlecomplex": "complex64", "complex_": "complex128",
@@ -57,13 +58,18 @@ _OLD_NUMPY_NAMES = {
 }  # fmt: skip
 
 
+def restore_numpy_names() -> None:
+    """Let a package that is older than numpy 2 be imported."""
+    for old, new in _OLD_NUMPY_NAMES.items():
+        if not hasattr(np, old):
+            setattr(np, old, getattr(np, new))
+
+
 def pecanpy_graph(
     arrays: Arrays, *, p: float, q: float, threads: int, seed: int | None = None
 ) -> Any:
     """Graph of PecanPy: the class its documentation names for p and q; none is made of CSR."""
-    for old, new in _OLD_NUMPY_NAMES.items():
-        if not hasattr(np, old):
-            setattr(np, old, getattr(np, new))
+    restore_numpy_names()
     from pecanpy import pecanpy
 
     unweighted = p == q == 1 and arrays.weights is None
