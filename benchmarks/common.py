@@ -19,6 +19,8 @@ RESULTS = Path(__file__).parent / "results"
 QUICK_RESULTS = Path(__file__).parents[1] / "build" / "bench" / "quick"
 PACKAGES = ("graphembed", "numpy", "scipy")
 
+_LONG = 10.0  # seconds of a run that is announced by itself
+
 Row = dict[str, Any]
 
 
@@ -76,7 +78,7 @@ def parse(parser: argparse.ArgumentParser) -> argparse.Namespace:
 def measure(jobs: Iterable[Job], args: argparse.Namespace) -> list[Row]:
     """Run the jobs in turn, round after round, each in a process of its own; one row for each.
 
-    First all are prepared, two side by side: the graph built, and what is compiled at the first call
+    First all are prepared, two side by side: the graph built, what compiles at the first call
     compiled. A job that cannot run, dies or takes too long gets a row that says so, and the others
     go on.
     """
@@ -101,9 +103,10 @@ def measure(jobs: Iterable[Job], args: argparse.Namespace) -> list[Row]:
                 if ended or (runs and spent + runs[-1]["wall_seconds"] > args.budget):
                     continue
                 with _fate_in(row):
-                    runs.append(
-                        {"load": round(os.getloadavg()[0], 2), **worker.run(number, args.timeout)}
-                    )
+                    load = round(os.getloadavg()[0], 2)
+                    runs.append({"load": load, **worker.run(number, args.timeout)})
+                    if runs[-1]["wall_seconds"] > _LONG:
+                        print(f"  {row['contender']}: {runs[-1]['wall_seconds']:.1f} s", flush=True)
     for row in rows:
         _summarise(row)
         print(_line(row), flush=True)
@@ -202,9 +205,7 @@ def result_path(name: str, args: argparse.Namespace) -> Path:
     return folder / name
 
 
-def write_result(
-    name: str, rows: Sequence[Row], args: argparse.Namespace, **extra: Any
-) -> Path:
+def write_result(name: str, rows: Sequence[Row], args: argparse.Namespace, **extra: Any) -> Path:
     """Write machine, date, load, options and rows to results/<name>.json.
 
     Called after every group of jobs, so that what was measured stays if a later one dies.

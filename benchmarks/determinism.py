@@ -2,9 +2,9 @@
 
     make bench BENCH=determinism
 
-Digests of walks and vectors for 1, 2, 3 and 4 threads, several PYTHONHASHSEEDs, builds with and without
-OpenMP, and every C compiler that is here (gcc, clang). Then `fit` is interrupted at random moments by
-SIGINT, on several graphs.
+Digests of walks and vectors for 1, 2, 3 and 4 threads, several PYTHONHASHSEEDs, builds with and
+without OpenMP, and every C compiler that is here (gcc, clang). Then `fit` is interrupted at random
+moments by SIGINT, on several graphs.
 """
 
 import argparse
@@ -13,6 +13,7 @@ import hashlib
 import json
 import os
 import random
+import select
 import shutil
 import signal
 import statistics
@@ -227,8 +228,6 @@ class Fitting:
 
     def interrupt(self, moment: float) -> tuple[str, float]:
         """Send SIGINT at a moment, unless the fit has ended: ("interrupted", seconds it took)."""
-        import select
-
         wait = max(0.0, moment - time.monotonic())
         sent = None
         if not select.select([self.process.stdout], [], [], wait)[0]:
@@ -274,7 +273,7 @@ def interrupt_fits(name: str, count: int, threads: int) -> Row:
 
 def plot(path: Path, rows: list[Row]) -> None:
     """Every delay, one line for each fit."""
-    from plots import plt, save
+    from plots import plain_numbers, plt, save
 
     figure, axes = plt.subplots(figsize=(8, 0.9 + 0.5 * len(rows)), layout="constrained")
     for y, row in enumerate(rows):
@@ -284,6 +283,7 @@ def plot(path: Path, rows: list[Row]) -> None:
     axes.set_yticks(range(len(rows)), [row["fit"] for row in rows], fontsize=8)
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.set_xscale("log")
+    plain_numbers(axes.xaxis)
     for goal, label in zip(GOALS, ("median at most", "worst at most"), strict=True):
         axes.axvline(1e3 * goal, color="#888888", linestyle=":")
         axes.annotate(

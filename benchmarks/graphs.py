@@ -81,9 +81,7 @@ def random_neighbours(
     return indptr, indices.reshape(-1)
 
 
-def symmetric_weights(
-    indptr: NDArray[np.int64], indices: NDArray[np.int32]
-) -> NDArray[np.float32]:
+def symmetric_weights(indptr: NDArray[np.int64], indices: NDArray[np.int32]) -> NDArray[np.float32]:
     """Weights in [0.25, 4.23], a function of the two ends, the same in both directions."""
     source = np.repeat(np.arange(len(indptr) - 1, dtype=np.int64), np.diff(indptr))
     low, high = np.minimum(source, indices), np.maximum(source, indices)
@@ -91,9 +89,7 @@ def symmetric_weights(
     return (0.25 + draw / 64.0).astype(np.float32)
 
 
-def _add_edges(
-    keys: NDArray[np.int64], ends: NDArray[np.int32], n_nodes: int
-) -> NDArray[np.int64]:
+def _add_edges(keys: NDArray[np.int64], ends: NDArray[np.int32], n_nodes: int) -> NDArray[np.int64]:
     low, high = ends.min(axis=1).astype(np.int64), ends.max(axis=1)
     return np.unique(np.concatenate([keys, (low * n_nodes + high)[low != high]]))
 
@@ -164,14 +160,15 @@ def load_arrays(folder: Path, *, weighted: bool = False) -> Arrays:
 
 def text_file(name: str, kind: str) -> Path:
     """Edge list of a graph as text; kind "integers", "strings" (ids such as user000012) or "gz"."""
-    path = folder_of(name) / {"integers": "edges.txt", "strings": "names.txt"}.get(kind, "edges.txt.gz")
+    path = folder_of(name) / {"integers": "edges.txt", "strings": "names.txt"}.get(
+        kind, "edges.txt.gz"
+    )
     if path.exists():
         return path
     edges = np.load(folder_of(name) / "edges.npy")
     part = path.with_suffix(".part")
     form = "user%06d user%06d\n" if kind == "strings" else "%d %d\n"
-    opened: Any = gzip.open(part, "wt", 6) if kind == "gz" else part.open("w")
-    with opened as file:
+    with gzip.open(part, "wt", 6) if kind == "gz" else part.open("w") as file:
         for first in range(0, len(edges), _WRITE_BLOCK):
             block = edges[first : first + _WRITE_BLOCK]
             file.write((form * len(block)) % tuple(block.ravel().tolist()))

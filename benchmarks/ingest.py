@@ -10,7 +10,6 @@ Each process is bound to as many cores as it has threads.
 import argparse
 import statistics
 
-import numpy as np
 from common import Job, Row, measure, options, parse, print_table, result_path, write_result
 from graphs import folder_of, text_file
 from plots import bars
@@ -60,7 +59,9 @@ def main() -> None:
     rows: list[Row] = []
     for kind, (graph, contenders) in INPUTS.items():
         if not args.inputs or kind in args.inputs:
-            rows += measure(jobs(kind, "cl-10k-100k" if args.quick else graph, contenders, args), args)
+            rows += measure(
+                jobs(kind, "cl-10k-100k" if args.quick else graph, contenders, args), args
+            )
             write_result("ingest", rows, args)
     done = [row for row in rows if row["runs"]]
     print_table(
@@ -76,9 +77,9 @@ def main() -> None:
     bars(
         result_path("ingest", args),
         done,
-        group=lambda row: f"{row['input']}, {row['threads']} cores",
+        group=lambda row: f"{row['input']}, cores: {row['threads']}",
         value=lambda row: row["rate"] / 1e6,
-        label=f"million edges per second ({np.unique([row['graph'] for row in done]).tolist()})",
+        label="million edges per second, from edges to a graph",
     )
     print(f"written to {write_result('ingest', rows, args)} and .png")
 

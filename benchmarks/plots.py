@@ -7,7 +7,8 @@ from typing import Any
 import matplotlib as mpl
 
 mpl.use("Agg")
-import matplotlib.pyplot as plt  # noqa: E402  # after the choice of the backend
+import matplotlib.pyplot as plt  # after the choice of the backend
+from matplotlib.ticker import LogLocator, NullFormatter
 
 Row = dict[str, Any]
 
@@ -22,6 +23,7 @@ COLOURS = {
     "csrgraph": "#56b4e9",
     "pecanpy": "#8c8c8c",
     "scikit-network": "#444444",
+    "scipy": "#cc79a7",
     "polars + scipy": "#0072b2",
     "pyarrow + scipy": "#009e73",
     "pandas + scipy": "#e69f00",
@@ -55,14 +57,13 @@ def bars(
                 label=None if who in seen else who,
             )  # fmt: skip
             seen.add(who)
-            axes.text(
-                value(row), y, f" {value(row):.3g}{note(row)}", va="center", fontsize=7
-            )
+            axes.text(value(row), y, f" {value(row):.3g}{note(row)}", va="center", fontsize=7)
             y += 1
         y += 0.8
     axes.set_yticks(ticks, groups, fontsize=8)
     axes.set_ylim(y - 0.5, -1)
     axes.set_xscale("log")
+    plain_numbers(axes.xaxis)
     low, high = min(map(value, rows)), max(map(value, rows))
     axes.set_xlim(low / 2, high * (4 if any(map(note, rows)) else 2))
     axes.set_xlabel(label)
@@ -70,6 +71,13 @@ def bars(
     axes.set_axisbelow(True)
     figure.legend(loc="outside upper center", ncols=4, fontsize=8, frameon=False)
     save(figure, path)
+
+
+def plain_numbers(axis: Any) -> None:
+    """0.1, 1, 20 rather than powers of ten, on a logarithmic axis."""
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.set_major_formatter("{x:g}")
+    axis.set_minor_formatter(NullFormatter())
 
 
 def save(figure: Any, path: Path) -> None:
@@ -97,6 +105,7 @@ def scatter(path: Path, rows: Sequence[Row]) -> None:
                 fontsize=7,
             )  # fmt: skip
         axes.set_xscale("log")
+        plain_numbers(axes.xaxis)
         axes.margins(x=0.25, y=0.1)
         axes.set_title(graph)
         axes.set_xlabel(f"seconds, {members[0]['threads']} threads")

@@ -4,7 +4,7 @@
 
 128 dimensions, 10 walks of 80 nodes, window 10, 5 negatives, 1 epoch. Each run has its own seed, so
 the F1 (half the nodes for training) is a mean over seeds. gensim trains from a corpus file, written
-before; our time includes our walks. gensim does not count pairs: it has as many as we do, on average.
+before; our time includes our walks. gensim does not count pairs: on average it has as many as we.
 """
 
 import argparse

@@ -44,7 +44,7 @@ class Worker:
     """A child process with one contender; a context manager that ends it."""
 
     def __init__(self, task: str, contender: str, case: dict[str, Any], threads: int) -> None:
-        self._log = tempfile.TemporaryFile()
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115  # closed by __exit__
         read_end, write_end = os.pipe()
         spec = {"task": task, "contender": contender, "case": case, "threads": threads}
         self._process = subprocess.Popen(
@@ -78,7 +78,7 @@ class Worker:
             ready, _, _ = select.select([self._answers], [], [], max(0.0, end - time.monotonic()))
             part = os.read(self._answers, 1 << 16) if ready else b""
             if not part:
-                self._end()
+                self._end(grace=5.0 if ready else 0.0)  # it has closed the pipe: it is ending
                 raise WorkerError("failed", self._cause(timed_out=not ready, timeout=timeout))
             self._buffer += part
         line, self._buffer = self._buffer.split(b"\n", 1)
@@ -97,11 +97,10 @@ class Worker:
         how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
         return f"{how}: {lines[-1][-200:]}"
 
-    def _end(self) -> None:
+    def _end(self, grace: float = 0.0) -> None:
         self.dead = True
-        if self._process.poll() is None:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self._process.wait(0.5)  # it may be about to end by itself, with its own code
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(grace)  # for its own exit code
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()

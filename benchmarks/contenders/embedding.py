@@ -1,7 +1,7 @@
 """Node embeddings: case = {graph folder, p, q, n_walks, walk_length, window, dimensions, save}.
 
-Everybody makes the walks and trains skip-gram with 5 negatives, 1 epoch, the rate falling from 0.025,
-unless said otherwise. Timed from the graph in memory to the vectors in memory; a `train_seconds`
+Everybody makes the walks and trains skip-gram with 5 negatives, 1 epoch, the rate falling from
+0.025, unless said otherwise. Timed from the graph in memory to the vectors in memory; a `train_seconds`
 beside it is the training alone. The vectors are saved below the folder `save` and scored afterwards
 by the parent.
 """
@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from contenders import Contender
 from graphs import Arrays, load_arrays
 from numpy.typing import NDArray
 from worker import Unsupported
+
+from contenders import Contender
 
 NEGATIVE = 5
 LEARNING_RATE, MIN_LEARNING_RATE = 0.025, 0.0001
@@ -63,7 +64,11 @@ def _graphembed(arrays: Arrays, case: dict[str, Any], threads: int) -> Run:
 
 
 def _train_gensim(
-    write_corpus: Callable[[Path], None], n_nodes: int, case: dict[str, Any], threads: int, seed: int
+    write_corpus: Callable[[Path], None],
+    n_nodes: int,
+    case: dict[str, Any],
+    threads: int,
+    seed: int,
 ) -> Result:
     """Train gensim from a corpus file, which is its fastest way (no queue under the GIL)."""
     from gensim.models import Word2Vec
@@ -148,8 +153,9 @@ def _pecanpy(arrays: Arrays, case: dict[str, Any], threads: int) -> Run:
 
 
 def _fastnode2vec(arrays: Arrays, case: dict[str, Any], threads: int) -> Run:
-    from contenders.peer_graphs import fastnode2vec_graph
     from fastnode2vec import Node2Vec
+
+    from contenders.peer_graphs import fastnode2vec_graph
 
     graph = fastnode2vec_graph(arrays)
     graph.node_names = np.array([str(i) for i in range(arrays.n_nodes)])

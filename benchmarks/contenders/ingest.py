@@ -1,7 +1,7 @@
 """From edges to a graph: case = {input: text | strings | gz | arrays, path, share}.
 
-The result is the adjacency matrix of an undirected graph in CSR form, sorted, parallel edges summed,
-with a table from the ids to the rows where ids are strings; networkx makes its own graph.
+The result is the adjacency matrix of an undirected graph in CSR form, parallel edges summed, with
+a table from the ids to the rows where ids are strings; networkx makes its own graph.
 The figure is edges per second. `share` is the part of the file a slow peer reads.
 """
 
@@ -10,14 +10,14 @@ import io
 import itertools
 import os
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
-from contenders import Contender
 from numpy.typing import NDArray
 from worker import Unsupported
+
+from contenders import Contender
 
 Run = Callable[[int], Any]
 

@@ -4,15 +4,17 @@ The figure is steps (not nodes) per second with the walks returned in memory. Wh
 it walks from some of the nodes only.
 """
 
+import itertools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from contenders import Contender
 from graphs import Arrays, load_arrays
 from numpy.typing import NDArray
 from worker import Unsupported
+
+from contenders import Contender
 
 Run = Callable[[int], Any]
 
@@ -40,7 +42,7 @@ def _check(walks: Any, arrays: Arrays) -> None:
     """Some steps must be arcs: who walks elsewhere is not timed."""
     for walk in walks[: _STEPS_CHECKED // len(walks[0])]:
         nodes = np.asarray(walk, np.int64)
-        for a, b in zip(nodes, nodes[1:], strict=False):
+        for a, b in itertools.pairwise(nodes):
             if b not in arrays.indices[arrays.indptr[a] : arrays.indptr[a + 1]]:
                 raise ValueError(f"walked from {a} to {b} where there is no arc")
 
@@ -58,9 +60,7 @@ def _starts(arrays: Arrays, case: dict[str, Any], *, slow: bool) -> NDArray[np.i
 def _graphembed(arrays: Arrays, case: dict[str, Any], threads: int) -> Run:
     from graphembed import Graph, sample_walks
 
-    graph = Graph.from_csr(
-        arrays.indptr, arrays.indices, arrays.weights, directed=arrays.directed
-    )
+    graph = Graph.from_csr(arrays.indptr, arrays.indices, arrays.weights, directed=arrays.directed)
     law = {"p": case["p"], "q": case["q"], "strategy": case.get("strategy", "rejection")}
 
     def run(number: int) -> NDArray[np.int32]:
@@ -106,9 +106,10 @@ def _torch_cluster(arrays: Arrays, case: dict[str, Any], threads: int) -> Run:
 
 
 def _fastnode2vec(arrays: Arrays, case: dict[str, Any], threads: int) -> Run:
-    from contenders.peer_graphs import fastnode2vec_graph
     from fastnode2vec import graph as kernels
     from numba import njit
+
+    from contenders.peer_graphs import fastnode2vec_graph
 
     graph = fastnode2vec_graph(arrays)
     length, p, q = case["walk_length"], float(case["p"]), float(case["q"])
@@ -162,8 +163,9 @@ def _pecanpy(arrays: Arrays, case: dict[str, Any], threads: int) -> Run:
         raise Unsupported("its tables for weighted walks take minutes")
     if arrays.n_nodes > 200_000:
         raise Unsupported("over a minute on graphs of this size")
-    from contenders.peer_graphs import pecanpy_graph
     from numba_progress import ProgressBar
+
+    from contenders.peer_graphs import pecanpy_graph
 
     graph = pecanpy_graph(arrays, p=case["p"], q=case["q"], threads=threads)
     starts = _starts(arrays, case, slow=not _first_order(case)).astype(np.uint32)
