@@ -63,6 +63,7 @@ def main() -> None:
     parser.add_argument("--walk-length", type=int, default=80)
     parser.add_argument("--strategy", default="rejection", help="of our second-order walks")
     parser.add_argument("--graphs", nargs="+", help="these graphs only")
+    parser.add_argument("--settings", nargs="+", choices=SETTINGS, help="these settings only")
     parser.add_argument("--huge", action="store_true", help="also 10M nodes, 200M arcs, ours only")
     args = parse(parser)
     graphs = QUICK if args.quick else {**GRAPHS, **(HUGE if args.huge else {})}
@@ -71,7 +72,11 @@ def main() -> None:
         if args.graphs and graph not in args.graphs:
             continue
         for setting in settings:
-            rows += measure(jobs(graph, setting, args), args)
+            if args.settings and setting not in args.settings:
+                continue
+            limit = args.timeout * (5 if graph in HUGE else 1)
+            limited = argparse.Namespace(**{**vars(args), "timeout": limit})
+            rows += measure(jobs(graph, setting, args), limited)
             write_result("walks", rows, args)
     done = [row for row in rows if "rate" in row]
     print_table(

@@ -1,9 +1,9 @@
 """Us and the peers, one short function each; `worker` runs one of them in its own process.
 
 A module has `CONTENDERS`, a table of `Contender`s by name, and `prepare(contender, case, threads)`,
-which gives the function that is timed: it gets the number of the run, for a seed, and returns
-what `finish(result, case)` turns into figures afterwards. Packages are imported by the functions, so that
-a missing one is a row "skipped" with the reason.
+which gives the function that is timed. It gets the number of the run, for a seed, and returns what
+`finish(result, case)` turns into figures afterwards. Packages are imported by the functions, so
+that a missing one is a row "skipped" with the reason.
 """
 
 from collections.abc import Callable

@@ -1,9 +1,9 @@
 """Node embeddings: case = {graph folder, p, q, n_walks, walk_length, window, dimensions, save}.
 
 Everybody makes the walks and trains skip-gram with 5 negatives, 1 epoch, the rate falling from
-0.025, unless said otherwise. Timed from the graph in memory to the vectors in memory; a `train_seconds`
-beside it is the training alone. The vectors are saved below the folder `save` and scored afterwards
-by the parent.
+0.025, unless said otherwise. Timed from the graph in memory to the vectors in memory; beside it,
+`train_seconds` is the training alone. The vectors are saved below the folder `save` and scored
+afterwards by the parent.
 """
 
 import tempfile
