@@ -183,12 +183,13 @@ def _grape(arrays: Arrays, case: dict[str, Any], threads: int) -> Run:
     from embiggen.embedders import DeepWalkSkipGramEnsmallen
 
     graph = grape_graph(arrays)
+    most_neighbours = int(np.diff(arrays.indptr).max())  # its default of 100 thins out hubs
 
     def run(number: int) -> Result:
         # One epoch at its default rate of 0.01, which it multiplies by 0.9 after each of 30.
         model = DeepWalkSkipGramEnsmallen(
             embedding_size=case["dimensions"], epochs=1, walk_length=case["walk_length"],
-            iterations=case["n_walks"], window_size=case["window"], max_neighbours=None,
+            iterations=case["n_walks"], window_size=case["window"], max_neighbours=most_neighbours,
             number_of_negative_samples=NEGATIVE, random_state=number, verbose=False,
         )  # fmt: skip
         result = model.fit_transform(graph, return_dataframe=False)
