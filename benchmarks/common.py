@@ -227,8 +227,10 @@ def write_result(name: str, rows: Sequence[Row], args: argparse.Namespace, **ext
 
 
 def print_table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """Print columns, numbers to the right."""
+    """Print columns, numbers to the right; nothing if there are no rows."""
     cells = [[_cell(x) for x in row] for row in rows]
+    if not cells:
+        return
     widths = [max(len(row[j]) for row in [list(header), *cells]) for j in range(len(header))]
     left = [all(not isinstance(x, float) for x in col) for col in zip(*cells, strict=True)]
     for row in [list(header), ["-" * w for w in widths], *cells]:

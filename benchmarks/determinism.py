@@ -206,6 +206,9 @@ class Fitting:
             [sys.executable, __file__, "--fit", name, str(threads)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True,
         )  # fmt: skip
+
+    def wait_until_ready(self) -> None:
+        """Let it load the graph."""
         self._expect("ready")
 
     def _expect(self, word: str) -> None:
@@ -233,7 +236,7 @@ class Fitting:
         if not select.select([self.process.stdout], [], [], wait)[0]:
             sent = time.monotonic()
             self.process.send_signal(signal.SIGINT)
-        word, *rest = self.process.stdout.readline().split()
+        word, *rest = self.process.stdout.readline().split() or ["ended"]
         if word == "done" and sent is not None:  # it ended as the signal came
             line = self.process.stdout.readline().split()
             if line[0] != "interrupted":
@@ -251,11 +254,14 @@ class Fitting:
 
 def interrupt_fits(name: str, count: int, threads: int) -> Row:
     """Interrupt `count` fits at moments drawn evenly from its length."""
+    folder_of(FITS[name][0])  # made here, not by the child
+    row: Row = {"fit": name, "threads": threads, "delays": [], "status": "ok", "reason": ""}
     child = Fitting(name, threads)
     rng = random.Random(0)  # noqa: S311  # moments, no secrets
-    delays: list[float] = []
+    delays = row["delays"]
     try:
-        longest = child.seconds_of_a_fit()
+        child.wait_until_ready()
+        longest = row["fit_seconds"] = child.seconds_of_a_fit()
         for _ in range(3 * count):  # a fit may end before its moment
             if len(delays) == count:
                 break
@@ -263,9 +269,11 @@ def interrupt_fits(name: str, count: int, threads: int) -> Row:
             word, delay = child.interrupt(time.monotonic() + longest * rng.random())
             if word == "interrupted":
                 delays.append(delay)
+    except (RuntimeError, BrokenPipeError) as error:
+        row |= {"status": "failed", "reason": str(error)}
+        print(f"{name}: {error}")
     finally:
         child.end()
-    row: Row = {"fit": name, "threads": threads, "fit_seconds": longest, "delays": delays}
     if delays:
         row |= {"median": statistics.median(delays), "worst": max(delays)}
     return row

@@ -16,6 +16,7 @@ Row = dict[str, Any]
 COLOURS = {
     "graphembed": "#d55e00",
     "gensim": "#0072b2",
+    "gensim, no file": "#56b4e9",
     "grape": "#009e73",
     "torch_cluster": "#cc79a7",
     "torch_cluster + gensim": "#cc79a7",

@@ -4,7 +4,8 @@
 
 128 dimensions, 10 walks of 80 nodes, window 10, 5 negatives, 1 epoch. Each run has its own seed, so
 the F1 (half the nodes for training) is a mean over seeds. gensim trains from a corpus file, written
-before; our time includes our walks. gensim does not count pairs: on average it has as many as we.
+before, or with our walks handed over as they are made ("no file"); our time includes our walks.
+gensim does not count pairs: on average it has as many as we.
 """
 
 import argparse
@@ -44,6 +45,7 @@ def jobs(dataset: str, p: float, q: float, save: str, args: argparse.Namespace) 
     return [
         *(Job("embedding", "graphembed", case, t, labels) for t in (args.threads, *scaled)),
         Job("embedding", "gensim", case, args.threads, labels),
+        Job("embedding", "gensim, no file", case, args.threads, labels),
     ]
 
 

@@ -6,6 +6,7 @@ Everybody makes the walks and trains skip-gram with 5 negatives, 1 epoch, the ra
 afterwards by the parent.
 """
 
+import functools
 import tempfile
 import time
 from collections.abc import Callable
@@ -40,7 +41,9 @@ def finish(result: Result, case: dict[str, Any]) -> dict[str, Any]:
     return figures | {"vectors": file.name}
 
 
-def _graphembed(arrays: Arrays, case: dict[str, Any], threads: int) -> Run:
+def _graphembed(
+    arrays: Arrays, case: dict[str, Any], threads: int, trainer: str = "graphembed"
+) -> Run:
     from graphembed import Graph, Node2Vec, sample_walks
 
     graph = Graph.from_csr(arrays.indptr, arrays.indices, directed=False)
@@ -51,12 +54,14 @@ def _graphembed(arrays: Arrays, case: dict[str, Any], threads: int) -> Run:
             case["dimensions"], n_walks=case["n_walks"], walk_length=case["walk_length"],
             window=case["window"], p=case["p"], q=case["q"], negative=NEGATIVE,
             learning_rate=LEARNING_RATE, min_learning_rate=MIN_LEARNING_RATE,
-            random_state=number, n_jobs=threads, **case.get("options", {}),
+            random_state=number, n_jobs=threads, trainer=trainer,
         ).fit(graph)  # fmt: skip
         stats = model.training_stats_
         figures = {
             key: stats[key] for key in ("strategy", "n_pairs", "walk_seconds", "train_seconds")
         }
+        if stats["n_pairs"] is None:  # gensim does not count them
+            del figures["n_pairs"]
         figures["graph_and_tables_mb"] = (arrays.nbytes + 2 * model.embedding_.nbytes) / 1e6
         return model.embedding_, figures
 
@@ -211,6 +216,10 @@ def _scikit_network(arrays: Arrays, case: dict[str, Any], threads: int) -> Run:
 CONTENDERS = {
     "graphembed": Contender(_graphembed, ("graphembed",)),
     "gensim": Contender(_gensim, ("gensim",)),
+    # Fed by a generator of walks: slower, but on small graphs better than from a corpus file.
+    "gensim, no file": Contender(
+        functools.partial(_graphembed, trainer="gensim"), ("graphembed", "gensim")
+    ),
     "torch_cluster + gensim": Contender(_torch_cluster, ("torch_cluster", "gensim")),
     "pecanpy": Contender(_pecanpy, ("pecanpy", "gensim")),
     "fastnode2vec": Contender(_fastnode2vec, ("fastnode2vec", "gensim")),
