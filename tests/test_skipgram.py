@@ -162,7 +162,7 @@ def test_many_pairs_equal_the_reference(n_components, negative, block, n_nodes):
     bucket = Bucket(n_nodes, n_components, negative, block)
     rng = np.random.default_rng(1)
     pairs = [tuple(pair) for pair in rng.integers(0, n_nodes, (301, 2)).tolist()]
-    h, o, drawn = bucket.reference(pairs, 0.02)
+    h, o, _ = bucket.reference(pairs, 0.02)
     bucket.train(pairs, 0.02)
     np.testing.assert_allclose(bucket.input, h, rtol=0, atol=1e-4)
     np.testing.assert_allclose(bucket.output, o, rtol=0, atol=1e-4)
@@ -365,7 +365,7 @@ def test_noise_is_visits_to_a_power():
 def test_negatives_of_a_bucket_come_from_its_context_part():
     n_nodes, n_parts, n_draws = 400, 5, 20_000
     order = np.arange(n_nodes, dtype=np.int32)
-    part, members = split(order, n_parts, 1)
+    _, members = split(order, n_parts, 1)
     noise = np.random.default_rng(0).pareto(1.5, n_nodes) + 0.1
     cells = np.empty((len(members), 2 * members.shape[1]), np.uint64)
     kernels.build_noise(members, noise, np.empty(members.shape), cells, 0, n_parts, 1)

@@ -2,9 +2,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 LANES: int
-SIGMOID_CELLS: int
-SIGMOID_BOUND: float
+MAX_BLOCK: int
+INSTRUCTION_SETS: tuple[str, ...]
 
+def scratch_size(negative: int, block: int) -> int: ...
 def fill_uniform(
     table: NDArray[np.float32],
     n_components: int,
@@ -69,10 +70,11 @@ def train_diagonal(
     output: NDArray[np.float32],
     members: NDArray[np.int32],
     cells: NDArray[np.uint64],
-    sigmoid: NDArray[np.float32],
-    targets: NDArray[np.int32],
-    gains: NDArray[np.float32],
+    negatives: NDArray[np.int32],
+    scratch: NDArray[np.float32],
+    block: int,
     rate: float,
+    instructions: int,
     seed: int,
     begin: int,
     end: int,

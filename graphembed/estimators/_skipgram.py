@@ -140,8 +140,10 @@ class _Grid:
         reach = (c.window + 1) / 2 if c.shrink_windows else c.window
         pairs_per_walk = max(1.0, 2 * reach * walk_length)
         elements_per_pair = (c.negative + 2) * self.stride
-        pairs = max(_PAIRS_PER_POOL, _PAIRS_PER_NODE * len(self.part))
-        pairs = min(pairs, self.n_parts * _ELEMENTS_PER_DIAGONAL / elements_per_pair)
+        pairs = min(
+            max(_PAIRS_PER_POOL, _PAIRS_PER_NODE * len(self.part)),
+            self.n_parts * _ELEMENTS_PER_DIAGONAL / elements_per_pair,
+        )
         return max(1, int(pairs / pairs_per_walk))
 
     def _stream(self, purpose: str, number: int = 0) -> int:
