@@ -153,12 +153,19 @@ def test_noise_tables_hold_the_noise_of_their_part():
     order = np.argsort(-noise).astype(np.int32)
     part = np.empty(n, np.int32)
     members = np.empty((n_parts, 101), np.int32)
-    cells = np.empty(members.shape, np.uint64)
+    words = np.empty((n_parts, 2 * 101), np.uint64)
     _skipgram.draw_parts(order, part, members, 5, 0, 101, 1)
-    _skipgram.build_noise(members, noise, np.empty(members.shape), cells, 0, n_parts, 2)
+    _skipgram.build_noise(members, noise, np.empty(members.shape), words, 0, n_parts, 2)
     for p in range(n_parts):
         mine = members[p][members[p] >= 0]
-        assert_exact(noise[mine], cells[p, : len(mine)])
+        # (own node << 32 | threshold, other node) for every node of the part
+        own, other = words[p, : 2 * len(mine)].reshape(-1, 2).T
+        assert np.array_equal(own >> np.uint64(32), mine)
+        place = np.full(n, -1)
+        place[mine] = np.arange(len(mine))
+        assert (place[other] >= 0).all()
+        threshold = own & np.uint64(0xFFFFFFFF)
+        assert_exact(noise[mine], place[other].astype(np.uint64) << np.uint64(32) | threshold)
 
 
 def test_the_check_finds_wrong_cells():
