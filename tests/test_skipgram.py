@@ -121,10 +121,10 @@ class Bucket:
     def train(self, pairs: list[tuple[int, int]], rate: float, seed: int = 3) -> None:
         centres, contexts = (np.array(c, np.int32) for c in zip(*pairs, strict=True))
         starts = np.array([0, len(pairs)], np.int64)
-        kernels.train_diagonal(
-            np.zeros(1, np.int64), 0, starts, centres, contexts, self.input, self.output,
-            self.members, self.cells, self.negatives, self.scratch, self.block, rate,
-            self.instructions, seed, 0, 1, 1,
+        kernels.train_diagonals(
+            0, 1, starts, centres, contexts, self.input, self.output, self.members, self.cells,
+            np.full(1, rate, np.float32), self.negatives, self.scratch, np.zeros(4, np.int32),
+            self.block, self.instructions, seed, 0, 1, 1,
         )  # fmt: skip
 
     def reference(self, pairs: list[tuple[int, int]], rate: float, seed: int = 3):
@@ -369,7 +369,7 @@ def test_negatives_of_a_bucket_come_from_its_context_part():
     noise = np.random.default_rng(0).pareto(1.5, n_nodes) + 0.1
     cells = np.empty((len(members), 2 * members.shape[1]), np.uint64)
     kernels.build_noise(members, noise, np.empty(members.shape), cells, 0, n_parts, 1)
-    diagonal, rows = 2, np.array([3, 0, 1, 4, 2], np.int64)
+    diagonal = 2
     starts = np.zeros(n_parts**2 + 1, np.int64)
     for row in range(n_parts):
         starts[row * n_parts + (row + diagonal) % n_parts + 1 :] += 1
@@ -379,9 +379,11 @@ def test_negatives_of_a_bucket_come_from_its_context_part():
     tables = [np.zeros((n_nodes, 16), np.float32) for _ in range(2)]
     negatives = np.full((n_parts, 2 * n_draws), -1, np.int32)
     scratch = np.zeros((n_parts, kernels.scratch_size(n_draws, 1)), np.float32)
-    kernels.train_diagonal(
-        rows, diagonal, starts, centres, contexts, *tables, members, cells, negatives, scratch, 1,
-        0.0, FASTEST, 9, 0, n_parts, 2,
+    schedule = np.zeros(2 + 2 * n_parts, np.int32)
+    schedule[2 : 2 + n_parts] = diagonal
+    kernels.train_diagonals(
+        diagonal, diagonal + 1, starts, centres, contexts, *tables, members, cells,
+        np.zeros(n_parts, np.float32), negatives, scratch, schedule, 1, FASTEST, 9, 0, 2, 2,
     )  # fmt: skip
     for row in range(n_parts):
         column = (row + diagonal) % n_parts
@@ -505,19 +507,20 @@ def test_every_pair_is_trained_at_a_falling_rate(pairs_per_pool, monkeypatch):
     """Every pair of every walk is in one bucket of one pool, and the rates fall linearly."""
     monkeypatch.setattr(trainer, "_PAIRS_PER_POOL", pairs_per_pool)
     g = ring_with_chords(700)
-    rates, trained, train = [], [], kernels.train_diagonal
+    rates, trained, train = [], [], kernels.train_diagonals
 
-    def spy(rows, diagonal, starts, centres, contexts, *rest):
-        n_parts = len(rows)
-        assert sorted(rows.tolist()) == list(range(n_parts))
-        for row in range(n_parts):
-            bucket = row * n_parts + (row + diagonal) % n_parts
-            here = slice(starts[bucket], starts[bucket + 1])
-            trained.append(np.column_stack([centres[here], contexts[here]]))
-        rates.append(rest[7])  # after two tables, members, cells, scratch and the block size
-        train(rows, diagonal, starts, centres, contexts, *rest)
+    def spy(first, last, starts, centres, contexts, *rest):
+        if rest[-3] == 0:  # the first worker
+            n_parts = len(rest[4])
+            for diagonal in range(first, last):
+                for row in range(n_parts):
+                    bucket = row * n_parts + (row + diagonal) % n_parts
+                    here = slice(starts[bucket], starts[bucket + 1])
+                    trained.append(np.column_stack([centres[here], contexts[here]]))
+            rates.extend(rest[4][first:last].tolist())
+        train(first, last, starts, centres, contexts, *rest)
 
-    monkeypatch.setattr(kernels, "train_diagonal", spy)
+    monkeypatch.setattr(kernels, "train_diagonals", spy)
     model = DeepWalk(
         8, walk_length=10, n_walks=3, window=2, shrink_windows=False, epochs=2,
         learning_rate=0.05, min_learning_rate=0.001, random_state=5, n_jobs=1,
@@ -528,9 +531,55 @@ def test_every_pair_is_trained_at_a_falling_rate(pairs_per_pool, monkeypatch):
     assert model.training_stats_["n_pairs"] == len(pairs) == len(expected)
     code = np.array(expected, np.int64) @ [1000, 1]
     assert np.array_equal(np.sort(pairs.astype(np.int64) @ [1000, 1]), np.sort(code))
-    assert rates[0] == 0.05
+    assert rates[0] == np.float32(0.05)
     line = 0.05 * (1 - np.arange(len(rates)) / len(rates))
     np.testing.assert_allclose(rates, np.maximum(0.001, line), atol=1e-3)
+
+
+def random_grid(n_parts: int, n_pairs: int = 3000) -> dict[str, NDArray]:
+    """Everything `train_diagonals` wants for n_parts parts of 20 nodes each."""
+    rng = np.random.default_rng(n_parts)
+    n_nodes = 20 * n_parts
+    part, members = split(rng.permutation(n_nodes).astype(np.int32), n_parts, 1)
+    pairs = rng.integers(0, n_nodes, (n_pairs, 2)).astype(np.int32)
+    bucket = part[pairs[:, 0]] * n_parts + part[pairs[:, 1]]
+    pairs = pairs[np.argsort(bucket, kind="stable")]
+    cells = np.empty((n_parts, 2 * members.shape[1]), np.uint64)
+    noise = rng.random(n_nodes) + 0.1
+    kernels.build_noise(members, noise, np.empty(members.shape), cells, 0, n_parts, 1)
+    starts = np.concatenate([[0], np.cumsum(np.bincount(bucket, minlength=n_parts**2))])
+    tables = rng.normal(0, 0.3, (2, n_nodes, 16)).astype(np.float32)
+    return {
+        "starts": starts, "centres": pairs[:, 0].copy(), "contexts": pairs[:, 1].copy(),
+        "input": tables[0], "output": tables[1], "members": members, "cells": cells,
+        "rates": np.linspace(0.1, 0.05, n_parts, dtype=np.float32),
+        "negatives": np.empty((n_parts, 10), np.int32),
+        "scratch": np.empty((n_parts, kernels.scratch_size(5, 8)), np.float32),
+    }  # fmt: skip
+
+
+def train_grid(n_parts: int, calls: list[tuple[int, int]], workers: int, threads: int):
+    grid = random_grid(n_parts)
+    for first, last in calls:
+        schedule = np.zeros(2 + 2 * n_parts, np.int32)
+        schedule[2 : 2 + n_parts] = first
+        kernels.train_diagonals(
+            first, last, *grid.values(), schedule, 8, FASTEST, 3, 0, workers, threads
+        )
+        assert schedule[1] == n_parts * (last - first)  # every bucket was trained
+        assert (schedule[2 : 2 + n_parts] == last).all()
+    return grid["input"], grid["output"]
+
+
+@pytest.mark.parametrize("n_parts", [1, 2, 3, 7, 16])
+def test_the_schedule_does_not_matter(n_parts):
+    """However many workers and calls: as bucket after bucket, diagonal after diagonal."""
+    one_by_one = train_grid(n_parts, [(d, d + 1) for d in range(n_parts)], 1, 1)
+    half = n_parts // 2
+    for calls in ([(0, n_parts)], [(0, half), (half, n_parts)] if half else [(0, 1)]):
+        for workers, threads in ((1, 1), (2, 2), (3, 3), (4, 4), (8, 4), (4, 1)):
+            for a, b in zip(one_by_one, train_grid(n_parts, calls, workers, threads), strict=True):
+                assert np.array_equal(a, b)
 
 
 def blocks(n_blocks=8, size=50, inside=0.2, outside=0.005, seed=0):

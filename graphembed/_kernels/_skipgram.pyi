@@ -60,9 +60,9 @@ def fill_pairs(
     end: int,
     n_threads: int,
 ) -> None: ...
-def train_diagonal(
-    rows: NDArray[np.int64],
-    diagonal: int,
+def train_diagonals(
+    first: int,
+    last: int,
     starts: NDArray[np.int64],
     centres: NDArray[np.int32],
     contexts: NDArray[np.int32],
@@ -70,10 +70,11 @@ def train_diagonal(
     output: NDArray[np.float32],
     members: NDArray[np.int32],
     cells: NDArray[np.uint64],
+    rates: NDArray[np.float32],
     negatives: NDArray[np.int32],
     scratch: NDArray[np.float32],
+    schedule: NDArray[np.int32],
     block: int,
-    rate: float,
     instructions: int,
     seed: int,
     begin: int,

@@ -1,9 +1,9 @@
 """Skip-gram with negative sampling over int32 walks, deterministic on any number of threads.
 
 Nodes are split at random into P parts and the pairs of a pool of walks are sorted into P x P
-buckets by (part of the centre, part of the context). The P buckets of one diagonal share no row of
-either table, so they are trained side by side, each by one thread; the negatives of a bucket are
-drawn from its context part. What is computed depends on the seed alone (the grid of Zhu et al.
+buckets by (part of the centre, part of the context). Buckets that share neither part share no row
+of either table, so they are trained side by side, each by one thread (see `_schedule.h`); the
+negatives of a bucket are drawn from its context part. What is computed depends on the seed alone (the grid of Zhu et al.
 2019, GraphVite, section 3.2, and of Lerer et al. 2019, PyTorch-BigGraph, section 3.1).
 """
 
@@ -33,6 +33,29 @@ cdef extern from "_sgns.h" nogil:
         const ge_noise *noise, int64_t negative, int64_t block, float rate,
         int32_t *negatives, float *scratch,
     )
+
+cdef extern from "_schedule.h" nogil:
+    ctypedef struct ge_schedule:
+        int32_t *lock
+        int32_t *begun
+        int32_t *next
+        int32_t *busy
+        int32_t n_parts
+        int32_t last
+    int32_t ge_begin_bucket(const ge_schedule *grid, int32_t n_buckets)
+    void ge_end_bucket(const ge_schedule *grid, int32_t row)
+
+
+cdef struct Tables:
+    # What all buckets of a pool have in common.
+    const ge_instructions *use
+    float *input
+    float *output
+    int64_t stride
+    int64_t negative
+    int64_t block
+    uint64_t seed
+
 
 LANES = GE_LANES            # rows of a table are padded to a multiple of this many floats
 MAX_BLOCK = GE_MAX_BLOCK    # pairs that share their negatives at most
@@ -280,9 +303,9 @@ cdef void _fill_chunk(
 # ---------------------------------------------------------------------------------------------
 
 
-def train_diagonal(
-    const int64_t[::1] rows,         # IN      (n_parts,), centre parts in the order they are begun
-    int64_t diagonal,
+def train_diagonals(
+    int64_t first,
+    int64_t last,
     const int64_t[::1] starts,       # IN      (n_parts ** 2 + 1,), first pair of each bucket
     const int32_t[::1] centres,      # IN      (n_pairs,)
     const int32_t[::1] contexts,     # IN      (n_pairs,)
@@ -290,56 +313,76 @@ def train_diagonal(
     float32_t[:, ::1] output,        # IN OUT  (n_nodes, stride), the context vectors
     const int32_t[:, ::1] members,   # IN      (n_parts, n_strata)
     const uint64_t[:, ::1] cells,    # IN      (n_parts, 2 * n_strata) of build_noise
+    const float32_t[::1] rates,      # IN      (n_parts,), learning rate of each diagonal
     int32_t[:, ::1] negatives,       # OUT     (n_parts, 2 * negative), scratch
     float32_t[:, ::1] scratch,       # OUT     (n_parts, scratch_size(negative, block))
+    int32_t[::1] schedule,           # IN OUT  (2 + 2 * n_parts,), zero but for [2:2 + n_parts],
+    #                                          which are `first`
     int64_t block,                   # pairs that share their negatives, 1 to MAX_BLOCK
-    float rate,
     int instructions,                # index into INSTRUCTION_SETS
     uint64_t seed,
     int64_t begin,
     int64_t end,
     int n_threads,
 ):
-    """Train the buckets (row, (row + diagonal) mod n_parts) for rows[begin:end]."""
-    cdef int64_t r, row, column, bucket, n_parts = members.shape[0]
-    cdef const ge_instructions *use = &ge_instruction_sets[instructions]
-    for r in prange(
-        begin, end, nogil=True, schedule="dynamic", chunksize=1, num_threads=n_threads
+    """Train the buckets (row, (row + diagonal) mod n_parts), first <= diagonal < last.
+
+    The items are workers: each takes buckets until none is left.
+    """
+    cdef int64_t worker, n_parts = members.shape[0]
+    cdef ge_schedule grid
+    cdef Tables tables
+    grid.lock = &schedule[0]
+    grid.begun = &schedule[1]
+    grid.next = &schedule[2]
+    grid.busy = &schedule[2 + n_parts]
+    grid.n_parts = <int32_t>n_parts
+    grid.last = <int32_t>last
+    tables.use = &ge_instruction_sets[instructions]
+    tables.input = &input[0, 0]
+    tables.output = &output[0, 0]
+    tables.stride = input.shape[1]
+    tables.negative = negatives.shape[1] // 2
+    tables.block = block
+    tables.seed = seed
+    for worker in prange(
+        begin, end, nogil=True, schedule="static", chunksize=1, num_threads=n_threads
     ):
-        row = rows[r]
-        column = (row + diagonal) % n_parts
-        bucket = row * n_parts + column
-        if starts[bucket + 1] > starts[bucket]:
-            _train_bucket(
-                use, starts, centres, contexts, input, output, &cells[column, 0],
-                _n_members(members, column), &negatives[row, 0], negatives.shape[1] // 2,
-                &scratch[row, 0], block, rate, stream(seed, bucket), bucket,
-            )
+        _train_buckets(
+            &grid, <int32_t>(n_parts * (last - first)), &tables, starts, centres, contexts, members,
+            cells, rates, negatives, scratch,
+        )
 
 
-cdef void _train_bucket(
-    const ge_instructions *use,
+cdef void _train_buckets(
+    const ge_schedule *grid,
+    int32_t n_buckets,
+    const Tables *tables,
     const int64_t[::1] starts,
     const int32_t[::1] centres,
     const int32_t[::1] contexts,
-    float32_t[:, ::1] input,
-    float32_t[:, ::1] output,
-    const uint64_t *cells,
-    int64_t n_members,
-    int32_t *negatives,
-    int64_t negative,
-    float32_t *scratch,
-    int64_t block,
-    float rate,
-    uint64_t key,
-    int64_t bucket,
+    const int32_t[:, ::1] members,
+    const uint64_t[:, ::1] cells,
+    const float32_t[::1] rates,
+    int32_t[:, ::1] negatives,
+    float32_t[:, ::1] scratch,
 ) noexcept nogil:
+    cdef int64_t diagonal, column, bucket, first
+    cdef int32_t row = ge_begin_bucket(grid, n_buckets)
     cdef ge_noise noise
-    noise.words = cells
-    noise.n_nodes = n_members
-    noise.key = key
-    ge_train_pairs(
-        use, &centres[starts[bucket]], &contexts[starts[bucket]],
-        starts[bucket + 1] - starts[bucket], &input[0, 0], &output[0, 0], input.shape[1],
-        &noise, negative, block, rate, negatives, scratch,
-    )
+    while row >= 0:
+        diagonal = grid.next[row]
+        column = (row + diagonal) % grid.n_parts
+        bucket = row * grid.n_parts + column
+        first = starts[bucket]
+        if starts[bucket + 1] > first:
+            noise.words = &cells[column, 0]
+            noise.n_nodes = _n_members(members, column)
+            noise.key = stream(tables.seed, bucket)
+            ge_train_pairs(
+                tables.use, &centres[first], &contexts[first], starts[bucket + 1] - first,
+                tables.input, tables.output, tables.stride, &noise, tables.negative, tables.block,
+                rates[diagonal], &negatives[row, 0], &scratch[row, 0],
+            )
+        ge_end_bucket(grid, row)
+        row = ge_begin_bucket(grid, n_buckets)

@@ -2,9 +2,10 @@
 
 The plan of one run: count how often the walks visit each node (the noise distribution needs it);
 then, pool after pool of walks, split the nodes into random parts, sort the pool's pairs into a grid
-of buckets and train the grid diagonal by diagonal (see `_kernels/_skipgram.pyx`).
+of buckets and train the grid, row against column (see `_kernels/_skipgram.pyx`).
 """
 
+import itertools
 import time
 from dataclasses import dataclass
 
@@ -21,8 +22,11 @@ from graphembed.samplers.walks import walks_per_block
 _PAIRS_PER_POOL = 2**22
 _PAIRS_PER_NODE = 2
 # ... and on one diagonal so many table elements are touched at most, some tenths of a second of
-# one core: between diagonals Python looks for Ctrl-C.
+# one core.
 _ELEMENTS_PER_DIAGONAL = 2**29
+# A call trains as many diagonals as keep each thread at about so many elements, one or two tenths of a second:
+# between calls Python looks for Ctrl-C.
+_ELEMENTS_PER_CALL = 2**29
 # (parts, nodes per part): the largest of them that the graph is large enough for. A part must offer
 # a choice of negatives; many parts leave few pairs to a bucket.
 _PARTS = ((16, 64), (32, 4096))
@@ -158,11 +162,17 @@ class _Grid:
         share: tuple[float, float],
     ) -> int:
         """Train on the pairs of a pool; `share` is its place in the whole run, from 0 to 1."""
+        c, n_parts = self.config, self.n_parts
         self._split_nodes()
         starts = self._sort_pairs(walk_ids, walks)
-        sizes = np.diff(starts).reshape(self.n_parts, self.n_parts)
-        for diagonal in range(self.n_parts):
-            self._train_diagonal(diagonal, starts, sizes, share)
+        progress = share[0] + (share[1] - share[0]) * np.arange(n_parts) / n_parts
+        rates = np.maximum(c.min_learning_rate, c.learning_rate * (1.0 - progress))
+        rates = rates.astype(np.float32)
+        elements = int(starts[-1]) * (c.negative + 2) * self.stride
+        n_calls = min(n_parts, 1 + elements // (self.n_threads * _ELEMENTS_PER_CALL))
+        ends = [n_parts * i // n_calls for i in range(n_calls + 1)]
+        for first, last in itertools.pairwise(ends):
+            self._train_diagonals(first, last, starts, rates)
         self.n_pools += 1
         return int(starts[-1])
 
@@ -215,29 +225,21 @@ class _Grid:
         )
         return starts
 
-    def _train_diagonal(
-        self,
-        diagonal: int,
-        starts: NDArray[np.int64],
-        sizes: NDArray[np.int64],
-        share: tuple[float, float],
+    def _train_diagonals(
+        self, first: int, last: int, starts: NDArray[np.int64], rates: NDArray[np.float32]
     ) -> None:
-        c = self.config
-        progress = share[0] + (share[1] - share[0]) * diagonal / self.n_parts
-        rate = max(c.min_learning_rate, c.learning_rate * (1.0 - progress))
-        parts = np.arange(self.n_parts)
-        # The largest bucket first, so that no thread is left with it at the end.
-        rows = np.argsort(-sizes[parts, (parts + diagonal) % self.n_parts], kind="stable")
+        schedule = np.zeros(2 + 2 * self.n_parts, np.int32)
+        schedule[2 : 2 + self.n_parts] = first
         seed = self._stream("noise", self.n_pools)
         run_parallel(
-            lambda a, b, n: _skipgram.train_diagonal(
-                rows, diagonal, starts, self.centres, self.contexts, self.input, self.output,
-                self.members, self.cells, self.negatives, self.work_space, c.negative_sharing,
-                rate, _INSTRUCTIONS, seed, a, b, n,
+            lambda a, b, n: _skipgram.train_diagonals(
+                first, last, starts, self.centres, self.contexts, self.input, self.output,
+                self.members, self.cells, rates, self.negatives, self.work_space, schedule,
+                self.config.negative_sharing, _INSTRUCTIONS, seed, a, b, n,
             ),
-            self.n_parts,
+            min(self.n_threads, self.n_parts),  # an item is a worker
             self.n_threads,
-            work=int(starts[-1]) // self.n_parts,
+            work=min(2**21, int(starts[-1]) * (last - first) // self.n_parts),  # one call
         )  # fmt: skip
 
     def embedding(self) -> NDArray[np.float32]:
