@@ -24,8 +24,8 @@ _PAIRS_PER_NODE = 2
 # ... and on one diagonal so many table elements are touched at most, some tenths of a second of
 # one core.
 _ELEMENTS_PER_DIAGONAL = 2**29
-# A call trains as many diagonals as keep each thread at about so many elements, one or two tenths of a second:
-# between calls Python looks for Ctrl-C.
+# A call trains as many diagonals as keep each thread at about so many elements, one or two tenths
+# of a second: between calls Python looks for Ctrl-C.
 _ELEMENTS_PER_CALL = 2**29
 # (parts, nodes per part): the largest of them that the graph is large enough for. A part must offer
 # a choice of negatives; many parts leave few pairs to a bucket.
