@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -22,13 +23,12 @@ if hasattr(os, "register_at_fork"):
 
 # Ranges per thread: more than one, so that a thread with cheap rows takes over work.
 _RANGES_PER_THREAD = 4
-
-
-# Fewer elementary steps (a walk step, a pair; 10 to 200 ns) than this are not worth waking another
-# thread.
+# Fewer elementary steps (10 to 200 ns) than this are not worth waking another thread.
 _WORK_PER_THREAD = 2**15
 # More than this are done in several calls, between which Python looks for Ctrl-C.
 _WORK_PER_CALL = 2**21
+# Seconds that a call should take, as the one before has shown.
+_SECONDS_PER_CALL = 0.1
 
 
 def run_parallel(
@@ -48,14 +48,20 @@ def run_parallel(
     n_threads : int
         Number of threads at most.
     work : int
-        About how many elementary steps there are in all; few of them are done on one thread.
+        About how many elementary steps there are in all, or an upper bound of it; few of them are
+        done on one thread, many in several calls.
     """
     n_threads = max(1, min(n_threads, n_items, work // _WORK_PER_THREAD))
-    for begin, end in _ranges(0, n_items, work // _WORK_PER_CALL):
+    begin, size = 0, max(1, n_items // max(1, work // _WORK_PER_CALL))
+    while begin < n_items:
+        end, started = min(begin + size, n_items), time.perf_counter()
         if _use_openmp or n_threads == 1:
             kernel(begin, end, n_threads)
         else:
             _run_in_python_threads(kernel, begin, end, n_threads)
+        seconds = time.perf_counter() - started
+        size = max(1, int(size * min(4.0, _SECONDS_PER_CALL / max(seconds, 1e-9))))
+        begin = end
 
 
 def _run_in_python_threads(

@@ -86,7 +86,7 @@ cdef Rows _rows(
 
 cdef int64_t _chunk(int64_t n_rows, int n_threads) noexcept nogil:
     """Rows that a thread takes at a time: some groups full, and some for each thread."""
-    return min(1024, max(1, -(-n_rows // (4 * n_threads))))
+    return min(1024, max(1, (n_rows + 4 * n_threads - 1) // (4 * n_threads)))
 
 
 # ---------------------------------------------------------------------------------------------

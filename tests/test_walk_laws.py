@@ -131,6 +131,8 @@ FALL_BACK = [
                weights=random_weights(0.2, 5, 14), directed=True), 1e3, 300.0),
     (make_case("light_others", 8, [*STAR, (1, 7)],
                weights=lambda k: 1e4 if k == 0 else 1.0), 1e3, 2.0),
+    (make_case("heavy_tail_common", 4, [(0, 1), (0, 2), (0, 3), (1, 2)],
+               weights=lambda k: 1e4 if k in (0, 3) else 1.0), 1e3, 2.0),
 ]  # fmt: skip
 
 

@@ -9,3 +9,11 @@ def build_alias(
     end: int,
     n_threads: int,
 ) -> None: ...
+def sum_rows(
+    indptr: NDArray[np.int64],
+    weights: NDArray[np.float32],
+    sums: NDArray[np.float64],
+    begin: int,
+    end: int,
+    n_threads: int,
+) -> None: ...

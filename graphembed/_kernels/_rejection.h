@@ -128,25 +128,19 @@ static inline int64_t ge_scan_arc(
     return choice.chosen;
 }
 
-/* An arc of node to x other than tail, in proportion to the weights: proposals, and a scan of the
- * row where tail has nearly all of the weight. */
+/* An arc of node to x other than tail, in proportion to the weights, where tail has at most half of
+ * the weight: two proposals on average. */
 static inline int64_t ge_other_arc(const ge_graph *graph, const ge_walker *w, ge_choice choice)
 {
-    int64_t arc;
-    int trial;
-    for (trial = 0; trial < 16; trial++) {
+    for (;;) {
         const uint64_t r = ge_draw(choice.key, choice.counter++);
         uint64_t low;
-        arc = w->first + (int64_t)(graph->cells != NULL
+        const int64_t arc = w->first + (int64_t)(graph->cells != NULL
             ? ge_alias_draw(graph->cells + w->first, (uint64_t)w->degree, r)
             : ge_multiply_high(r, (uint64_t)w->degree, &low));
         if (graph->indices[arc] != w->tail)
             return arc;
     }
-    for (arc = w->first; arc < w->first + w->degree; arc++)
-        if (graph->indices[arc] != w->tail)
-            ge_choose(&choice, ge_weight(graph, arc), arc);
-    return choice.chosen;
 }
 
 /* An arc of node by the exact law for q > 1, by enumeration of the common neighbours: O(shorter
@@ -163,12 +157,13 @@ static inline int64_t ge_lots_arc(
     const int64_t longer_degree = by_tail ? w->degree : w->tail_degree;
     const int64_t back = ge_place(graph, w->first, w->degree, w->tail);
     const double weight = back >= 0 ? ge_weight(graph, w->first + back) : 0.0;
-    const double others = law->outward_factor
-        * (w->strength > weight ? w->strength - weight : 0.0);
+    const double others = law->outward_factor * (w->strength - weight);
     int64_t found[64];
     double point;
     int64_t i, end = first;
     int k, n;
+    if (2.0 * weight > w->strength) /* the difference would lose the light arcs */
+        return ge_scan_arc(graph, law, w, choice);
     while (end < first + degree) { /* 64 at a time, so that no branch depends on the filter */
         i = end;
         end = first + degree - i > 64 ? i + 64 : first + degree;
@@ -374,8 +369,8 @@ static inline void ge_rejection_group(
         }
         for (k = 0; k < n_asking; k++) {
             ge_walker *w = &walkers[asking[k]];
-            const int near = ge_place(graph, w->tail_first, w->tail_degree, w->next) >= 0;
-            const int accept = w->height < (near ? 1.0 : law->outward_factor);
+            const int adjacent = ge_place(graph, w->tail_first, w->tail_degree, w->next) >= 0;
+            const int accept = w->height < (adjacent ? 1.0 : law->outward_factor);
             moved[n_moved] = asking[k];
             n_moved += accept;
             ready[n_ready] = asking[k];

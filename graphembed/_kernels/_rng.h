@@ -38,7 +38,12 @@ static inline uint64_t ge_multiply_high(uint64_t r, uint64_t n, uint64_t *low)
 {
 #if defined(_MSC_VER)
     uint64_t high;
+#if defined(_M_ARM64)
+    high = __umulh(r, n);
+    *low = r * n;
+#else
     *low = _umul128(r, n, &high);
+#endif
     return high;
 #else
     unsigned __int128 product = (unsigned __int128)r * n;
@@ -71,7 +76,8 @@ static inline uint64_t ge_alias_draw(const uint64_t *cells, uint64_t n, uint64_t
 /* Place i of a random permutation of 0 .. n - 1, n <= 2^bits < 2n: a Feistel network over the
  * two halves of the bits (Luby and Rackoff 1988), walked along its cycle until the value is below n
  * (Black and Rogaway 2002). Each round can be undone, so it is a bijection; no array is needed.
- * Of few bits a round mixes little: 24 rounds make all orders of 6 places equally likely. */
+ * Of few bits a round mixes little: 24 rounds make all orders of 6 places equally likely. Where n is a
+ * power of two all orders are even permutations. */
 static inline uint64_t ge_permute(uint64_t i, uint64_t n, int bits, uint64_t key)
 {
     const int n_low = bits - bits / 2;

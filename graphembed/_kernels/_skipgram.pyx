@@ -201,6 +201,8 @@ def count_pairs(
     int64_t n_parts,
     int64_t window,
     bint shrink,
+    int64_t first,                   # the centres stand at positions first .. last - 1
+    int64_t last,
     uint64_t seed,
     int64_t begin,
     int64_t end,
@@ -211,7 +213,9 @@ def count_pairs(
     for c in prange(
         begin, end, nogil=True, schedule="dynamic", chunksize=1, num_threads=n_threads
     ):
-        _count_chunk(walks, walk_ids, part, counts, n_parts, window, shrink, seed, c)
+        _count_chunk(
+            walks, walk_ids, part, counts, n_parts, window, shrink, first, last, seed, c
+        )
 
 
 cdef void _count_chunk(
@@ -222,6 +226,8 @@ cdef void _count_chunk(
     int64_t n_parts,
     int64_t window,
     bint shrink,
+    int64_t first,
+    int64_t last,
     uint64_t seed,
     int64_t c,
 ) noexcept nogil:
@@ -233,7 +239,7 @@ cdef void _count_chunk(
     ):
         key = stream(seed, walk_ids[i])
         length = _length(walks, i)
-        for j in range(length):
+        for j in range(first, min(length, last)):
             reach = _reach(key, j, window, shrink)
             row = part[walks[i, j]] * n_parts
             for k in range(max(0, j - reach), min(length, j + reach + 1)):
@@ -251,6 +257,8 @@ def fill_pairs(
     int64_t n_parts,
     int64_t window,
     bint shrink,
+    int64_t first,                   # the centres stand at positions first .. last - 1
+    int64_t last,
     uint64_t seed,
     int64_t begin,
     int64_t end,
@@ -262,7 +270,8 @@ def fill_pairs(
         begin, end, nogil=True, schedule="dynamic", chunksize=1, num_threads=n_threads
     ):
         _fill_chunk(
-            walks, walk_ids, part, cursors, centres, contexts, n_parts, window, shrink, seed, c
+            walks, walk_ids, part, cursors, centres, contexts, n_parts, window, shrink, first, last,
+            seed, c,
         )
 
 
@@ -276,6 +285,8 @@ cdef void _fill_chunk(
     int64_t n_parts,
     int64_t window,
     bint shrink,
+    int64_t first,
+    int64_t last,
     uint64_t seed,
     int64_t c,
 ) noexcept nogil:
@@ -286,7 +297,7 @@ cdef void _fill_chunk(
     ):
         key = stream(seed, walk_ids[i])
         length = _length(walks, i)
-        for j in range(length):
+        for j in range(first, min(length, last)):
             reach = _reach(key, j, window, shrink)
             row = part[walks[i, j]] * n_parts
             for k in range(max(0, j - reach), min(length, j + reach + 1)):

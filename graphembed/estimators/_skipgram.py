@@ -92,8 +92,11 @@ def train_skipgram(
     ) as bar:  # fmt: skip
         for epoch in range(config.epochs):
             for walk_ids, walks in corpus.blocks(epoch, model.walks_per_pool):
-                share = (done / total, (done + len(walks)) / total)
-                n_pairs += model.train_pool(walk_ids, walks, share)
+                for first in range(0, corpus.walk_length, model.positions_per_pool):
+                    last = min(first + model.positions_per_pool, corpus.walk_length)
+                    begun = (done + len(walks) * first / corpus.walk_length) / total
+                    ended = (done + len(walks) * last / corpus.walk_length) / total
+                    n_pairs += model.train_pool(walk_ids, walks, (first, last), (begun, ended))
                 done += len(walks)
                 bar.update(walks.size)
                 rate = n_pairs / (time.perf_counter() - begin)
@@ -116,7 +119,9 @@ class _Grid:
         n_nodes = corpus.n_nodes
         self.n_parts = max(1, *(min(parts, n_nodes // size) for parts, size in _PARTS))
         n_strata = -(-n_nodes // self.n_parts)
-        self.noise = visits.astype(np.float64) ** config.ns_exponent
+        # Rounded, because the last bits of a power are not the same on all processors
+        noise = (visits.astype(np.float64) ** config.ns_exponent).astype(np.float32)
+        self.noise = noise.astype(np.float64)
         self.order = np.argsort(-visits, kind="stable").astype(np.int32)
         self.part = np.empty(n_nodes, np.int32)
         self.members = np.empty((self.n_parts, n_strata), np.int32)
@@ -137,18 +142,20 @@ class _Grid:
             self.n_threads,
             work=self.input.size,
         )
-        self.walks_per_pool = self._walks_per_pool(corpus.walk_length)
+        self.walks_per_pool, self.positions_per_pool = self._pool_size(corpus.walk_length)
 
-    def _walks_per_pool(self, walk_length: int) -> int:
+    def _pool_size(self, walk_length: int) -> tuple[int, int]:
+        """Walks of a pool; and positions, of which all but the longest walks have fewer."""
         c = self.config
-        reach = (c.window + 1) / 2 if c.shrink_windows else c.window
-        pairs_per_walk = max(1.0, 2 * reach * walk_length)
         elements_per_pair = (c.negative + 2) * self.stride
-        pairs = min(
+        most = min(
             max(_PAIRS_PER_POOL, _PAIRS_PER_NODE * len(self.part)),
-            self.n_parts * _ELEMENTS_PER_DIAGONAL / elements_per_pair,
+            max(1, self.n_parts * _ELEMENTS_PER_DIAGONAL // elements_per_pair),
         )
-        return max(1, int(pairs / pairs_per_walk))
+        per_walk = _mean_pairs(walk_length, c.window, c.shrink_windows)
+        if per_walk <= most:
+            return int(most / max(1.0, per_walk)), walk_length
+        return 1, max(1, int(walk_length * most / per_walk))
 
     def _stream(self, purpose: str, number: int = 0) -> int:
         """Seed of one purpose of this run, told apart by its name."""
@@ -159,12 +166,16 @@ class _Grid:
         self,
         walk_ids: NDArray[np.int64],
         walks: NDArray[np.int32],
+        positions: tuple[int, int],
         share: tuple[float, float],
     ) -> int:
-        """Train on the pairs of a pool; `share` is its place in the whole run, from 0 to 1."""
+        """Train on the pairs of a pool, whose centres stand at these positions of the walks.
+
+        `share` is the pool's place in the whole run, from 0 to 1.
+        """
         c, n_parts = self.config, self.n_parts
         self._split_nodes()
-        starts = self._sort_pairs(walk_ids, walks)
+        starts = self._sort_pairs(walk_ids, walks, positions)
         progress = share[0] + (share[1] - share[0]) * np.arange(n_parts) / n_parts
         rates = np.maximum(c.min_learning_rate, c.learning_rate * (1.0 - progress))
         rates = rates.astype(np.float32)
@@ -172,7 +183,7 @@ class _Grid:
         n_calls = min(n_parts, 1 + elements // (self.n_threads * _ELEMENTS_PER_CALL))
         ends = [n_parts * i // n_calls for i in range(n_calls + 1)]
         for first, last in itertools.pairwise(ends):
-            self._train_diagonals(first, last, starts, rates)
+            self._train_diagonals(first, last, starts, rates, elements // n_calls)
         self.n_pools += 1
         return int(starts[-1])
 
@@ -196,10 +207,14 @@ class _Grid:
         )
 
     def _sort_pairs(
-        self, walk_ids: NDArray[np.int64], walks: NDArray[np.int32]
+        self,
+        walk_ids: NDArray[np.int64],
+        walks: NDArray[np.int32],
+        positions: tuple[int, int],
     ) -> NDArray[np.int64]:
         c, seed = self.config, self._stream("window")
-        what = (self.n_parts, c.window, c.shrink_windows, seed)
+        what = (self.n_parts, c.window, c.shrink_windows, *positions, seed)
+        work = len(walks) * (positions[1] - positions[0]) * min(c.window, walks.shape[1])
         counts = np.empty((_CHUNKS, self.n_parts**2), np.int64)
         run_parallel(
             lambda a, b, n: _skipgram.count_pairs(
@@ -207,12 +222,13 @@ class _Grid:
             ),
             _CHUNKS,
             self.n_threads,
-            work=walks.size * c.window,
+            work=work,
         )
         ends = np.cumsum(counts.T).reshape(counts.T.shape)
         cursors = np.ascontiguousarray((ends - counts.T).T)
         starts = np.concatenate([[0], ends[:, -1]])
         if len(self.centres) < starts[-1]:
+            self.centres = self.contexts = np.empty(0, np.int32)  # before there are new ones
             self.centres = np.empty(starts[-1] + starts[-1] // 16, np.int32)
             self.contexts = np.empty_like(self.centres)
         run_parallel(
@@ -221,12 +237,17 @@ class _Grid:
             ),
             _CHUNKS,
             self.n_threads,
-            work=walks.size * c.window,
+            work=work,
         )
         return starts
 
     def _train_diagonals(
-        self, first: int, last: int, starts: NDArray[np.int64], rates: NDArray[np.float32]
+        self,
+        first: int,
+        last: int,
+        starts: NDArray[np.int64],
+        rates: NDArray[np.float32],
+        elements: int,
     ) -> None:
         schedule = np.zeros(2 + 2 * self.n_parts, np.int32)
         schedule[2 : 2 + self.n_parts] = first
@@ -239,7 +260,7 @@ class _Grid:
             ),
             min(self.n_threads, self.n_parts),  # an item is a worker
             self.n_threads,
-            work=min(2**21, int(starts[-1]) * (last - first) // self.n_parts),  # one call
+            work=min(elements // 256, 2**21),  # one call, so that all workers are in it
         )  # fmt: skip
 
     def embedding(self) -> NDArray[np.float32]:
@@ -247,6 +268,16 @@ class _Grid:
         del self.output
         n_components = self.config.n_components
         return np.ascontiguousarray(self.input[:, :n_components])
+
+
+def _mean_pairs(walk_length: int, window: int, shrink: bool) -> float:
+    """Pairs of a walk on average: 2 (walk_length - d) at each distance d that a window reaches."""
+    m = min(window, walk_length - 1)
+    sum_1, sum_2 = m * (m + 1) // 2, m * (m + 1) * (2 * m + 1) // 6  # of d, of d ** 2
+    if not shrink:
+        return 2.0 * (m * walk_length - sum_1)
+    w = window + 1  # reached with probability (w - d) / window
+    return 2.0 * (m * walk_length * w - (walk_length + w) * sum_1 + sum_2) / window
 
 
 def _aligned_table(n_rows: int, stride: int) -> NDArray[np.float32]:

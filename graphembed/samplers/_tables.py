@@ -34,12 +34,15 @@ def build_filter(graph: Graph, n_threads: int) -> NDArray[np.uint8]:
     return bits
 
 
-def strengths(graph: Graph) -> NDArray[np.float64]:
+def strengths(graph: Graph, n_threads: int) -> NDArray[np.float64]:
     """Sum of the weights of every row, if the graph is weighted."""
     if graph.weights is None:
         return np.empty(0, np.float64)
-    sums = np.zeros(graph.n_nodes, np.float64)
-    rows = np.flatnonzero(graph.degrees)
-    if len(rows):
-        sums[rows] = np.add.reduceat(graph.weights, graph.indptr[rows], dtype=np.float64)
+    weights = graph.weights
+    sums = np.empty(graph.n_nodes, np.float64)
+
+    def kernel(begin: int, end: int, n: int) -> None:
+        _alias.sum_rows(graph.indptr, weights, sums, begin, end, n)
+
+    run_parallel(kernel, graph.n_nodes, n_threads, work=graph.n_arcs)
     return sums

@@ -121,9 +121,10 @@ class Walker:
         self._filter = np.empty(0, np.uint8)
         self._work_per_step = 0.25  # of run_parallel's elementary steps
         if self.strategy == "rejection":
-            # Far from q = 1 a step takes more trials, or an enumeration.
-            self._work_per_step = min(16.0, max(self.q, 1.0 / self.q))
-            self._strengths = strengths(graph)
+            # Far from q = 1 a step takes more trials, and at most an enumeration.
+            most = 2 + int(graph.degrees.max(initial=0)) / 2
+            self._work_per_step = min(most, max(self.q, 1.0 / self.q))
+            self._strengths = strengths(graph, n_threads)
             if n_steps * _FILTER_BYTES_PER_STEP >= graph.n_arcs:
                 self._filter = build_filter(graph, n_threads)
         elif self.strategy == "alias":
@@ -154,7 +155,8 @@ class Walker:
             Number of threads.
         """
         n_rows, walk_length = walks.shape
-        steps_per_call = max(_STEPS_PER_CALL, _NODES_PER_BLOCK // max(2**6, n_rows))
+        nodes_per_call = int(_NODES_PER_BLOCK / max(1.0, self._work_per_step))
+        steps_per_call = max(_STEPS_PER_CALL, nodes_per_call // max(2**6, n_rows))
         for first in range(0, walk_length, steps_per_call):
             steps = (first, min(first + steps_per_call, walk_length))
             kernel = self._kernel(starts, walk_ids, walks, steps, seed)
