@@ -3,8 +3,9 @@
 Nodes are split at random into P parts and the pairs of a pool of walks are sorted into P x P
 buckets by (part of the centre, part of the context). Buckets that share neither part share no row
 of either table, so they are trained side by side, each by one thread (see `_schedule.h`); the
-negatives of a bucket are drawn from its context part. What is computed depends on the seed alone (the grid of Zhu et al.
-2019, GraphVite, section 3.2, and of Lerer et al. 2019, PyTorch-BigGraph, section 3.1).
+negatives of a bucket are drawn from its context part. What is computed depends on the seed alone
+(the grid of Zhu et al. 2019, GraphVite, section 3.2, and of Lerer et al. 2019, PyTorch-BigGraph,
+section 3.1).
 """
 
 from cython.parallel cimport prange
@@ -340,7 +341,7 @@ def train_diagonals(
 
     The items are workers: each takes buckets until none is left.
     """
-    cdef int64_t worker, n_parts = members.shape[0]
+    cdef int64_t _worker, n_parts = members.shape[0]
     cdef ge_schedule grid
     cdef Tables tables
     grid.lock = &schedule[0]
@@ -356,7 +357,7 @@ def train_diagonals(
     tables.negative = negatives.shape[1] // 2
     tables.block = block
     tables.seed = seed
-    for worker in prange(
+    for _worker in prange(
         begin, end, nogil=True, schedule="static", chunksize=1, num_threads=n_threads
     ):
         _train_buckets(

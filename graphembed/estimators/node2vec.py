@@ -168,7 +168,7 @@ class Node2Vec(_WalkEmbedding):
     Notes
     -----
     Time O(epochs * n_walks * n_nodes * walk_length * window * negative * n_components). Memory:
-    the graph, two float32 tables of shape (n_nodes, n_components), about 50 bytes per node, and
+    the graph, two float32 tables of shape (n_nodes, n_components), about 60 bytes per node, and
     pools of 40 MB, or 16 bytes per node if that is more; the walks are trained on as they are made
     and never stored. A node without edges keeps its small random start vector. Differences from
     the reference program: walks are exact for any p and q without tables of size
