@@ -92,7 +92,7 @@ def parse(parser: argparse.ArgumentParser) -> argparse.Namespace:
     args = parser.parse_args()
     usual = {**vars(parser.parse_args([])), "save": args.save}
     args.partial = vars(args) != usual
-    if args.quick:
+    if args.quick and "repeats" in args:
         args.repeats = 1
     return args
 
