@@ -231,3 +231,14 @@ def test_fitting_process_that_hangs_or_dies_is_an_error(monkeypatch: pytest.Monk
         with pytest.raises(RuntimeError, match=message):
             child.wait_until_ready()
         child.end()
+
+
+def test_what_breaks_a_promise_is_told() -> None:
+    from determinism import is_bad
+
+    same = {"status": "ok", "threads_agree": True, "differs_from_first_build": []}
+    assert not is_bad(same)
+    assert not is_bad({"status": "skipped", "reason": "no such compiler here"})
+    assert is_bad(same | {"threads_agree": False})
+    assert is_bad(same | {"differs_from_first_build": ["plain, alias, walks"]})
+    assert is_bad({"status": "failed", "reason": "does not compile"})
