@@ -1,6 +1,7 @@
 # make demo    embed, evaluate and draw a real graph; needs no download of data
 # make test    run all tests
-# make bench   run the benchmarks, beside other libraries; ARGS=--quick for a smoke test
+# make bench   run the benchmarks, beside other libraries; ARGS=--quick for a smoke test;
+#              with other ARGS the results in benchmarks/results are kept, unless --save is among them
 # make lint    run every static check
 # make docs    build the documentation into docs/_build/html
 # make build   build a wheel and a source distribution into dist/

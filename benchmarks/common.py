@@ -1,4 +1,8 @@
-"""What the benchmarks share: options, the alternating measurement, result files, tables."""
+"""What the benchmarks share: options, the alternating measurement, result files, tables.
+
+Results go to benchmarks/results if a run had no options, or --save; those of other runs go to
+build/bench/partial, and those of --quick to build/bench/quick.
+"""
 
 import argparse
 import datetime
@@ -6,8 +10,10 @@ import json
 import os
 import platform
 import statistics
-from collections.abc import Iterable, Sequence
-from contextlib import ExitStack
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -15,8 +21,12 @@ from typing import Any
 
 from worker import Worker, WorkerError
 
-RESULTS = Path(__file__).parent / "results"
-QUICK_RESULTS = Path(__file__).parents[1] / "build" / "bench" / "quick"
+from graphembed import DatasetNotFoundError
+
+ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "benchmarks" / "results"
+QUICK_RESULTS = ROOT / "build" / "bench" / "quick"
+PARTIAL_RESULTS = ROOT / "build" / "bench" / "partial"
 PACKAGES = ("graphembed", "numpy", "scipy")
 
 _LONG = 10.0  # seconds of a run that is announced by itself
@@ -49,10 +59,21 @@ class Job:
     labels: dict[str, Any] = field(default_factory=dict)
 
 
-def options(doc: str | None, *, budget: float, timeout: float) -> argparse.ArgumentParser:
+def common_options(doc: str | None) -> argparse.ArgumentParser:
     """Parser with the options that all benchmarks have."""
     parser = argparse.ArgumentParser(description=(doc or "").split("\n")[0])
     parser.add_argument("--quick", action="store_true", help="small graphs, one run: a smoke test")
+    parser.add_argument(
+        "--save", action="store_true",
+        help="replace the file in benchmarks/results, whatever the other options leave out",
+    )  # fmt: skip
+    parser.add_argument("--threads", type=int, default=min(4, len(os.sched_getaffinity(0))))
+    return parser
+
+
+def options(doc: str | None, *, budget: float, timeout: float) -> argparse.ArgumentParser:
+    """Parser with the options of the benchmarks that call `measure`."""
+    parser = common_options(doc)
     parser.add_argument("--repeats", type=int, default=5, help="runs of each contender at most")
     parser.add_argument(
         "--budget", type=float, default=budget,
@@ -62,15 +83,16 @@ def options(doc: str | None, *, budget: float, timeout: float) -> argparse.Argum
         "--timeout", type=float, default=timeout,
         help="seconds after which a run, or its preparation, is ended (default: %(default)s)",
     )  # fmt: skip
-    parser.add_argument("--threads", type=int, default=min(4, len(os.sched_getaffinity(0))))
     parser.add_argument("--only", nargs="+", metavar="NAME", help="these contenders only")
     return parser
 
 
 def parse(parser: argparse.ArgumentParser) -> argparse.Namespace:
-    """Parse the command line; --quick means one run."""
+    """Parse the command line; --quick means one run, and any option but --save a partial one."""
     args = parser.parse_args()
-    if args.quick:
+    usual = {**vars(parser.parse_args([])), "save": args.save}
+    args.partial = vars(args) != usual
+    if args.quick and "repeats" in args:
         args.repeats = 1
     return args
 
@@ -113,6 +135,19 @@ def measure(jobs: Iterable[Job], args: argparse.Namespace) -> list[Row]:
     return rows
 
 
+@contextmanager
+def skipped_without_data(rows: list[Row], **labels: Any) -> Iterator[None]:
+    """Instead of failing for want of a dataset, add a row "skipped" with the reason."""
+    try:
+        yield
+    except DatasetNotFoundError as error:
+        rows.append(
+            {**labels, "contender": "all", "threads": 0, "status": "skipped",
+             "reason": str(error), "runs": []}
+        )  # fmt: skip
+        print(_line(rows[-1]), flush=True)
+
+
 def _row(job: Job) -> Row:
     return {
         **job.labels,
@@ -150,6 +185,10 @@ def _summarise(row: Row) -> None:
         row[key] = statistics.median(run[key] for run in runs)
     row["peak_rss_mb"] = max(run["peak_rss_mb"] for run in runs)
     row["load"] = max(run["load"] for run in runs)
+    if "output_mb" in runs[0]:  # memory that is neither the graph, there before, nor the output
+        row["extra_rss_mb"] = max(
+            run["peak_rss_mb"] - run["rss_before_mb"] - run["output_mb"] for run in runs
+        )
     if "work" in runs[0]:
         row["rate"] = statistics.median(run["work"] / run["wall_seconds"] for run in runs)
         row["rate_per_core"] = statistics.median(
@@ -184,7 +223,7 @@ def machine() -> dict[str, Any]:
         "processor": model,
         "cores": len(os.sched_getaffinity(0)),
         "memory_gb": round(pages / 1e9, 1),
-        "system": platform.platform(),
+        "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
         **{name: package_version(name) for name in PACKAGES},
     }
@@ -199,14 +238,17 @@ def package_version(name: str) -> str:
 
 
 def result_path(name: str, args: argparse.Namespace) -> Path:
-    """Path of a result without suffix; a smoke test does not overwrite real results."""
-    folder = QUICK_RESULTS if args.quick else RESULTS
+    """Path of a result without suffix; only a whole run replaces the results that are kept."""
+    if args.quick:
+        folder = QUICK_RESULTS
+    else:
+        folder = PARTIAL_RESULTS if args.partial and not args.save else RESULTS
     folder.mkdir(parents=True, exist_ok=True)
     return folder / name
 
 
 def write_result(name: str, rows: Sequence[Row], args: argparse.Namespace, **extra: Any) -> Path:
-    """Write machine, date, load, options and rows to results/<name>.json.
+    """Write machine, date, load, options and rows to <name>.json; folders of users are not named.
 
     Called after every group of jobs, so that what was measured stays if a later one dies.
     """
@@ -221,9 +263,25 @@ def write_result(name: str, rows: Sequence[Row], args: argparse.Namespace, **ext
         "rows": rows,
     }
     part = path.with_suffix(".part")
-    part.write_text(json.dumps(document, indent=1, allow_nan=False) + "\n")
+    text = json.dumps(document, indent=1, allow_nan=False, ensure_ascii=False)
+    part.write_text(without_paths(text) + "\n", encoding="utf-8")
     part.rename(path)
     return path
+
+
+def without_paths(text: str) -> str:
+    """Name folders of this machine by what they are."""
+    folders = {
+        sys.prefix: "<environment>",
+        os.environ.get("GRAPHEMBED_DATA", ""): "<data>",
+        str(ROOT): "<repository>",
+        str(Path.home()): "~",
+        tempfile.gettempdir(): "<temporary>",
+    }
+    for folder in sorted(folders, key=len, reverse=True):  # the inner ones first
+        if len(folder) > 1:
+            text = text.replace(folder, folders[folder])
+    return text
 
 
 def print_table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:

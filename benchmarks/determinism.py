@@ -4,7 +4,8 @@
 
 Digests of walks and vectors for 1, 2, 3 and 4 threads, several PYTHONHASHSEEDs, builds with and
 without OpenMP, and every C compiler that is here (gcc, clang). Then `fit` is interrupted at random
-moments by SIGINT, on several graphs.
+moments by SIGINT, on several graphs. The exit status is 1 if bits differ, a build fails or a fit is
+not interrupted as it should be.
 """
 
 import argparse
@@ -25,7 +26,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from common import Row, options, parse, print_table, result_path, write_result
+from common import Row, common_options, parse, print_table, result_path, write_result
 from graphs import folder_of
 
 ROOT = Path(__file__).parents[1]
@@ -201,24 +202,45 @@ def compare_builds(args: argparse.Namespace) -> list[Row]:
 class Fitting:
     """A child that fits when asked to."""
 
-    def __init__(self, name: str, threads: int) -> None:
+    def __init__(self, name: str, threads: int, timeout: float) -> None:
+        self.timeout = timeout
+        self.buffer = b""
         self.process = subprocess.Popen(
             [sys.executable, __file__, "--fit", name, str(threads)],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True,
         )  # fmt: skip
 
     def wait_until_ready(self) -> None:
         """Let it load the graph."""
         self._expect("ready")
 
+    def _said_something(self, seconds: float) -> bool:
+        """Whether there is something to read, after at most so many seconds."""
+        return b"\n" in self.buffer or bool(
+            select.select([self.process.stdout], [], [], max(0.0, seconds))[0]
+        )
+
+    def _line(self) -> str:
+        """Read the next line; a child that has died or says nothing in time is an error."""
+        end = time.monotonic() + self.timeout
+        while b"\n" not in self.buffer:
+            if not self._said_something(end - time.monotonic()):
+                raise RuntimeError(f"the fitting process has said nothing for {self.timeout:g} s")
+            part = os.read(self.process.stdout.fileno(), 1 << 12)
+            if not part:
+                raise RuntimeError(f"the fitting process has ended, status {self.process.wait()}")
+            self.buffer += part
+        line, self.buffer = self.buffer.split(b"\n", 1)
+        return line.decode().strip()
+
     def _expect(self, word: str) -> None:
-        line = self.process.stdout.readline().strip()
+        line = self._line()
         if line != word:
             raise RuntimeError(f"the fitting process says {line!r}, not {word!r}")
 
     def begin(self) -> None:
         """Let it begin to fit."""
-        self.process.stdin.write("fit\n")
+        self.process.stdin.write(b"fit\n")
         self.process.stdin.flush()
         self._expect("begin")
 
@@ -231,16 +253,14 @@ class Fitting:
 
     def interrupt(self, moment: float) -> tuple[str, float]:
         """Send SIGINT at a moment, unless the fit has ended: ("interrupted", seconds it took)."""
-        wait = max(0.0, moment - time.monotonic())
         sent = None
-        if not select.select([self.process.stdout], [], [], wait)[0]:
+        if not self._said_something(moment - time.monotonic()):
             sent = time.monotonic()
             self.process.send_signal(signal.SIGINT)
-        word, *rest = self.process.stdout.readline().split() or ["ended"]
+        word, *rest = self._line().split()
         if word == "done" and sent is not None:  # it ended as the signal came
-            line = self.process.stdout.readline().split()
-            if line[0] != "interrupted":
-                line = self.process.stdout.readline().split()
+            while not self._line().startswith("interrupted"):
+                pass
         self._expect("ready")
         return word, float(rest[0]) - sent if word == "interrupted" and sent else 0.0
 
@@ -248,15 +268,16 @@ class Fitting:
         """End it, whatever it does."""
         self.process.kill()
         self.process.wait()
-        self.process.stdin.close()
+        with contextlib.suppress(BrokenPipeError):  # what it has not read
+            self.process.stdin.close()
         self.process.stdout.close()
 
 
-def interrupt_fits(name: str, count: int, threads: int) -> Row:
+def interrupt_fits(name: str, count: int, args: argparse.Namespace) -> Row:
     """Interrupt `count` fits at moments drawn evenly from its length."""
     folder_of(FITS[name][0])  # made here, not by the child
-    row: Row = {"fit": name, "threads": threads, "delays": [], "status": "ok", "reason": ""}
-    child = Fitting(name, threads)
+    row: Row = {"fit": name, "threads": args.threads, "delays": [], "status": "ok", "reason": ""}
+    child = Fitting(name, args.threads, args.timeout)
     rng = random.Random(0)  # noqa: S311  # moments, no secrets
     delays = row["delays"]
     try:
@@ -269,6 +290,8 @@ def interrupt_fits(name: str, count: int, threads: int) -> Row:
             word, delay = child.interrupt(time.monotonic() + longest * rng.random())
             if word == "interrupted":
                 delays.append(delay)
+        if count and not delays:
+            row |= {"status": "failed", "reason": "every fit ended before it was interrupted"}
     except (RuntimeError, BrokenPipeError) as error:
         row |= {"status": "failed", "reason": str(error)}
         print(f"{name}: {error}")
@@ -303,9 +326,22 @@ def plot(path: Path, rows: list[Row]) -> None:
     save(figure, path)
 
 
+def is_bad(row: Row) -> bool:
+    """Whether a row of a build or of an interrupted fit breaks a promise."""
+    return (
+        row["status"] == "failed"
+        or not row.get("threads_agree", True)
+        or bool(row.get("differs_from_first_build"))
+    )
+
+
 def main() -> None:
     """Compare the builds, interrupt fits, print tables, write results/determinism.json and .png."""
-    parser = options(__doc__, budget=0.0, timeout=0.0)
+    parser = common_options(__doc__)
+    parser.add_argument(
+        "--timeout", type=float, default=120.0,
+        help="seconds after which a fitting process that says nothing has failed",
+    )  # fmt: skip
     parser.add_argument("--interrupts", type=int, default=20, help="per graph (default: 20)")
     parser.add_argument("--fits", nargs="+", choices=FITS, help="interrupt these only")
     parser.add_argument("--no-builds", action="store_true", help="interrupts only")
@@ -324,7 +360,7 @@ def main() -> None:
     )  # fmt: skip
     fits: list[Row] = []
     for name in args.fits or (list(FITS)[2:3] if args.quick else FITS):
-        fits.append(interrupt_fits(name, 3 if args.quick else args.interrupts, args.threads))
+        fits.append(interrupt_fits(name, 3 if args.quick else args.interrupts, args))
         write_result("determinism", rows, args, interrupts=fits)
     print_table(
         ("Ctrl-C during fit", "interrupts", "median ms", "worst ms"),
@@ -336,6 +372,8 @@ def main() -> None:
     if fits:
         plot(result_path("determinism", args), fits)
     print(f"written to {write_result('determinism', rows, args, interrupts=fits)} and .png")
+    if any(is_bad(row) for row in [*rows, *fits]):
+        sys.exit("determinism.py: a promise is broken or a measurement has failed, see above")
 
 
 if __name__ == "__main__":

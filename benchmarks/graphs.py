@@ -2,7 +2,9 @@
 
 A graph is a folder of .npy files (indptr, indices, perhaps weights; edges for those that are read
 from edges), so that a process without graphembed can load it. BlogCatalog and the other datasets
-come from `graphembed.datasets`.
+come from `graphembed.datasets`: from the folder that GRAPHEMBED_DATA names, or downloaded once by
+`python -c "from graphembed import datasets; datasets.load('blogcatalog')"`. Without them their rows
+are "skipped".
 """
 
 import functools

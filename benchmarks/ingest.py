@@ -4,11 +4,11 @@
 
 Integer ids as text (plain and gzipped), string ids as text, and an array of edges. The result is an
 undirected graph in CSR form, parallel edges summed; the readers of data frames leave that to scipy.
+"parse" is the reading of the text alone, to columns of ids and rows, and "build" what follows it.
 Each process is bound to as many cores as it has threads.
 """
 
 import argparse
-import statistics
 
 from common import Job, Row, measure, options, parse, print_table, result_path, write_result
 from graphs import folder_of, text_file
@@ -18,11 +18,19 @@ READERS = ("polars + scipy", "pyarrow + scipy", "pandas + scipy")
 # input: graph, contenders
 INPUTS = {
     "text": ("cl-1m-10m", ("graphembed", *READERS, "networkx")),
+    "parse": ("cl-1m-10m", ("graphembed",)),
+    "build": ("cl-1m-10m", ("graphembed",)),
     "arrays": ("cl-1m-10m", ("graphembed", "scipy", "networkx")),
     "strings": ("cl-100k-1m", ("graphembed", *READERS, "networkx")),
     "gz": ("cl-100k-1m", ("graphembed", *READERS, "networkx")),
 }
-KINDS = {"text": "integers", "strings": "strings", "gz": "gz"}
+KINDS = {
+    "text": "integers",
+    "parse": "integers",
+    "build": "integers",
+    "strings": "strings",
+    "gz": "gz",
+}
 SLOW_SHARE = 100_000  # lines that networkx reads
 
 
@@ -38,17 +46,6 @@ def jobs(kind: str, graph: str, contenders: tuple[str, ...], args: argparse.Name
         for who in contenders
         if who != "networkx" or threads == 1 or args.threads == 1
     ]
-
-
-def print_parse(rows: list[Row]) -> None:
-    """Parsing alone, ours: text less array, in CPU seconds."""
-    ours = [row for row in rows if row["contender"] == "graphembed" and row["runs"]]
-    for threads in sorted({row["threads"] for row in ours}):
-        cpu = {row["input"]: row["cpu_seconds"] for row in ours if row["threads"] == threads}
-        work = [row["runs"][0]["work"] for row in ours if row["input"] == "text"]
-        if "text" in cpu and "arrays" in cpu and cpu["text"] > cpu["arrays"]:
-            rate = statistics.median(work) / (cpu["text"] - cpu["arrays"]) / 1e6
-            print(f"parse of text, as text less arrays, {threads} threads: {rate:.1f} M/core-s")
 
 
 def main() -> None:
@@ -73,7 +70,6 @@ def main() -> None:
             for row in done
         ],
     )  # fmt: skip
-    print_parse(rows)
     bars(
         result_path("ingest", args),
         done,

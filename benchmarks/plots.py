@@ -15,7 +15,7 @@ Row = dict[str, Any]
 # Okabe and Ito's colours, told apart with any eyes; ours is the strong one.
 COLOURS = {
     "graphembed": "#d55e00",
-    "gensim": "#0072b2",
+    "our walks + gensim": "#0072b2",
     "gensim, no file": "#56b4e9",
     "grape": "#009e73",
     "torch_cluster": "#cc79a7",

@@ -8,7 +8,6 @@ The slope of log time over log edges is 1 where time is in proportion; caches ma
 """
 
 import argparse
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +21,13 @@ WALKS = {"weighted": False, "walk_length": 80}
 TRAINING = {"p": 1.0, "q": 1.0, "n_walks": 1, "walk_length": 20, "window": 5, "dimensions": 128}
 
 
-def tasks(folder: Path, saved: str) -> dict[str, tuple[str, dict[str, Any]]]:
+def tasks(folder: Path) -> dict[str, tuple[str, dict[str, Any]]]:
     """Contenders' module and case of everything that is scaled."""
     graph = str(folder)
     return {
         "walks, first order": ("walks", {**WALKS, "graph": graph, "p": 1.0, "q": 1.0}),
         "walks, p=0.5 q=2": ("walks", {**WALKS, "graph": graph, "p": 0.5, "q": 2.0}),
-        "training": ("embedding", {**TRAINING, "graph": graph, "save": saved}),
+        "training": ("embedding", {**TRAINING, "graph": graph}),
         "ingest of arrays": ("ingest", {"input": "arrays", "path": f"{folder}/edges.npy"}),
     }
 
@@ -36,15 +35,14 @@ def tasks(folder: Path, saved: str) -> dict[str, tuple[str, dict[str, Any]]]:
 def run(name: str, args: argparse.Namespace) -> list[Row]:
     """All tasks on one graph, on 1, 2 and 4 threads."""
     rows: list[Row] = []
-    with tempfile.TemporaryDirectory() as saved:
-        for what, (task, case) in tasks(folder_of(name), saved).items():
-            labels = {"setting": what, "graph": name, "edges": CHUNG_LU[name][1]}
-            jobs = [
-                Job(task, "graphembed", case, threads, labels)
-                for threads in THREADS
-                if threads <= args.threads
-            ]
-            rows += measure(jobs, args)
+    for what, (task, case) in tasks(folder_of(name)).items():
+        labels = {"setting": what, "graph": name, "edges": CHUNG_LU[name][1]}
+        jobs = [
+            Job(task, "graphembed", case, threads, labels)
+            for threads in THREADS
+            if threads <= args.threads
+        ]
+        rows += measure(jobs, args)
     return rows
 
 

@@ -3,6 +3,7 @@
 import argparse
 import hashlib
 import json
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -154,16 +155,90 @@ def test_missing_dying_and_hanging_peers_leave_rows(
     )
     (tmp_path / "bad.py").write_text(BAD)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    args.timeout = 5.0
-    names = ("missing", "dies", "hangs", "works")
-    rows = common.measure([common.Job("bad", name, {}, 1) for name in names], args)
-    missing, dies, hangs, works = rows
+
+    def measure(timeout: float, *names: str) -> list[dict[str, Any]]:
+        args.timeout = timeout
+        return common.measure([common.Job("bad", name, {}, 1) for name in names], args)
+
+    missing, dies, works = measure(30.0, "missing", "dies", "works")
+    hangs, beside = measure(8.0, "hangs", "works")
     assert missing["status"] == "skipped"
     assert "a_package_that_is_not_there" in missing["reason"]
     assert dies["status"] == "failed"
     assert "SIGABRT" in dies["reason"]
     assert dies["repeats"] == 1, "the run before it died counts"
     assert hangs["status"] == "failed"
-    assert "5 s" in hangs["reason"]
+    assert "8 s" in hangs["reason"]
     assert works["status"] == "ok"
     assert works["repeats"] == 2
+    assert beside["contender"] == "works", "a row of its own, whatever its neighbour does"
+
+
+def test_missing_data_is_a_skipped_row(
+    args: argparse.Namespace, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    import common
+    import graphs
+
+    monkeypatch.delenv("GRAPHEMBED_DATA", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "empty"))
+    monkeypatch.setenv("HOME", str(tmp_path / "empty"))
+    rows: list[dict[str, Any]] = []
+    with common.skipped_without_data(rows, graph="ppi"):
+        graphs.folder_of("ppi")
+    (row,) = rows
+    assert (row["graph"], row["status"], row["runs"]) == ("ppi", "skipped", [])
+    assert "ppi" in row["reason"]
+
+
+def test_results_name_no_folders_of_this_machine(args: argparse.Namespace, tmp_path: Path) -> None:
+    import common
+
+    inside = [sys.prefix, str(common.ROOT), str(Path.home()), str(tmp_path)]
+    rows = [{"reason": f"cannot read {folder}/thing"} for folder in inside]
+    text = common.write_result("trial", rows, args).read_text()
+    assert not [folder for folder in inside if f"{folder}/thing" in text]
+    assert "<environment>/thing" in text
+
+
+def test_only_a_whole_run_replaces_the_results(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import common
+
+    for name in ("RESULTS", "PARTIAL_RESULTS", "QUICK_RESULTS"):
+        monkeypatch.setattr(common, name, tmp_path / name)
+
+    def folder(*options: str) -> str:
+        monkeypatch.setattr(sys, "argv", ["walks.py", *options])
+        args = common.parse(common.options("", budget=1.0, timeout=1.0))
+        return common.result_path("walks", args).parent.name
+
+    assert folder() == folder("--save") == folder("--repeats", "3", "--save") == "RESULTS"
+    assert folder("--only", "graphembed") == folder("--repeats", "3") == "PARTIAL_RESULTS"
+    assert folder("--quick") == folder("--quick", "--save") == "QUICK_RESULTS"
+
+
+def test_fitting_process_that_hangs_or_dies_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    import determinism
+
+    for script, message in (("import time; time.sleep(60)", "0.5 s"), ("exit(3)", "status 3")):
+        child = determinism.Fitting.__new__(determinism.Fitting)
+        child.timeout, child.buffer = (0.5 if "sleep" in script else 30.0), b""
+        child.process = subprocess.Popen(
+            [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
+        with pytest.raises(RuntimeError, match=message):
+            child.wait_until_ready()
+        child.end()
+
+
+def test_what_breaks_a_promise_is_told() -> None:
+    from determinism import is_bad
+
+    same = {"status": "ok", "threads_agree": True, "differs_from_first_build": []}
+    assert not is_bad(same)
+    assert not is_bad({"status": "skipped", "reason": "no such compiler here"})
+    assert is_bad(same | {"threads_agree": False})
+    assert is_bad(same | {"differs_from_first_build": ["plain, alias, walks"]})
+    assert is_bad({"status": "failed", "reason": "does not compile"})

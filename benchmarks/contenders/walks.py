@@ -1,5 +1,7 @@
 """Random walks: case = {graph folder, weighted, p, q, walk_length}; one walk from every node.
 
+Ours also takes `n_walks`, the walks from every node, and `strategy`.
+
 The figure is steps (not nodes) per second with the walks returned in memory. Where a peer is slow,
 it walks from some of the nodes only.
 """
@@ -65,8 +67,8 @@ def _graphembed(arrays: Arrays, case: dict[str, Any], threads: int) -> Run:
 
     def run(number: int) -> NDArray[np.int32]:
         return sample_walks(
-            graph, n_walks=1, walk_length=case["walk_length"], random_state=number,
-            n_jobs=threads, **law,
+            graph, n_walks=case.get("n_walks", 1), walk_length=case["walk_length"],
+            random_state=number, n_jobs=threads, **law,
         )  # fmt: skip
 
     return run
