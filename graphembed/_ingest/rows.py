@@ -220,8 +220,8 @@ def _named_columns(
         weight_column = _find(row, weight)
         if weight_column in ends:
             raise row.error(
-                f"the weight must be a column of its own, got {names[weight_column]!r}, which holds "
-                "ids; name another, or ignore weights with weight=None"
+                f"the weight must be a column of its own, got {names[weight_column]!r}, which "
+                "holds ids; name another, or ignore weights with weight=None"
             )
     return *ends, weight_column, len(names)
 
