@@ -108,10 +108,11 @@ def map_pieces(
     work : callable
         What to do with a piece.
 
-    Yields
-    ------
-    object
-        What `work` returned. An error of reading or of `work` is raised in its place.
+    Returns
+    -------
+    generator
+        What `work` returned. An error of reading or of `work` is raised in its place. Closing the
+        generator ends the threads.
 
     Notes
     -----
@@ -119,10 +120,12 @@ def map_pieces(
     """
     pieces = _read(raw, start)
     count = n_threads()
-    if count == 1:
-        yield from map(work, pieces)
-        return
+    return (work(piece) for piece in pieces) if count == 1 else _map(pieces, work, count)
 
+
+def _map(
+    pieces: Iterator[Piece], work: Callable[[Piece], _T], n_threads: int
+) -> Generator[_T, None, None]:
     crew = Crew()
     places: SimpleQueue[None] = SimpleQueue()  # one for every piece that may be begun
     numbers, turn = itertools.count(), Lock()
@@ -148,9 +151,9 @@ def map_pieces(
             places.get()
 
     try:
-        for _ in range(count + 1):
+        for _ in range(n_threads + 1):
             places.put(None)
-        crew.start(work_on_pieces, count)
+        crew.start(work_on_pieces, n_threads)
         for number in itertools.count():
             crew.wait_for(lambda: number in ready or bool(crew.errors))  # noqa: B023
             if crew.errors:
@@ -164,7 +167,7 @@ def map_pieces(
             places.put(None)
     finally:
         crew.stopped = True
-        for _ in range(count):
+        for _ in range(n_threads):
             places.put(None)
         crew.stop()
 
