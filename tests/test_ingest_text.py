@@ -1,6 +1,7 @@
 """Edge lists in files: how they may be written, and errors that name the line."""
 
 import gzip
+import os
 from pathlib import Path
 from typing import Any
 
@@ -124,6 +125,7 @@ BAD: dict[str, tuple[str | bytes, dict[str, Any], str]] = {
     "not UTF-8": (b"a b\n\xff\xfe c\n", {}, "line 2: not UTF-8"),
     "NUL": (b"a b\nc \0\n", {}, "line 2: a NUL byte"),
     "gzip cut off": (gzip.compress(b"1 2\n" * 9999)[:-20], {}, "gzip stream is damaged"),
+    "gzip head cut off": (gzip.compress(b"1 2\n" * 9999)[:15], {}, "near its start: the gzip"),
     "quote left open": ('a,"b\nc,d\n', {}, "line 1: unexpected end"),
     "matrix market": ("%%MatrixMarket matrix\n2 2 1\n1 2\n", {}, "scipy.io.mmread"),
     "saved graph": (b"\x89GEMB\r\n\x1a....", {}, "Graph.load"),
@@ -155,6 +157,19 @@ def test_lines_are_counted_across_chunks(tmp_path: Path, monkeypatch: pytest.Mon
     path = write(tmp_path, "# head\n" + "1 2 3\n" * 500 + "\n1 2 x\n")
     with pytest.raises(GraphFormatError, match="line 503"):
         Graph.from_any(path)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes")
+def test_a_pipe_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    keep_open = os.open(path, os.O_RDWR)  # so that opening it to read does not wait
+    try:
+        os.write(keep_open, b"1 2\n")
+        with pytest.raises(GraphFormatError, match="is a pipe, which cannot be read twice: write its text into a file"):
+            Graph.from_edge_list_file(path)
+    finally:
+        os.close(keep_open)
 
 
 def test_a_missing_file_is_a_missing_file(tmp_path: Path) -> None:
