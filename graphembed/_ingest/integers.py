@@ -37,8 +37,8 @@ def index_integers(
     Notes
     -----
     Ids that lie within a range of 4 times the number of edges: O(range) time, a bit for every
-    integer in it and each of at most 4 threads, and 1.5 bytes. Others: 48 to 96 bytes for every node,
-    4 bytes for every end of an edge.
+    integer in it and each of at most 4 threads, and 1.5 bytes. Others: 48 to 96 bytes for every
+    node, 4 bytes for every end of an edge.
     """
     if not len(source):
         empty = np.empty(0, np.int32)
