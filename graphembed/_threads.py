@@ -1,10 +1,13 @@
 """Run a kernel on several threads: with OpenMP inside the kernel, or with Python threads."""
 
+import _thread
 import itertools
 import os
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from queue import Empty, SimpleQueue
 
 from graphembed._kernels import _build
 
@@ -23,6 +26,7 @@ if hasattr(os, "register_at_fork"):
 
 # Ranges per thread: more than one, so that a thread with cheap rows takes over work.
 _RANGES_PER_THREAD = 4
+_LOOK = 0.05  # seconds after which one who waits looks whether it is over
 # Fewer elementary steps (10 to 200 ns) than this are not worth waking another thread.
 _WORK_PER_THREAD = 2**15
 # More than this are done in several calls, between which Python looks for Ctrl-C.
@@ -67,11 +71,84 @@ def run_parallel(
 def _run_in_python_threads(
     kernel: Callable[[int, int, int], None], begin: int, end: int, n_threads: int
 ) -> None:
-    with ThreadPoolExecutor(n_threads) as pool:
-        ranges = _ranges(begin, end, n_threads * _RANGES_PER_THREAD)
-        parts = [pool.submit(kernel, a, b, 1) for a, b in ranges]
-        for part in parts:
-            part.result()
+    parts = deque(_ranges(begin, end, n_threads * _RANGES_PER_THREAD))
+    crew = Crew()
+
+    def work() -> None:
+        while not (crew.stopped or crew.errors):
+            try:
+                part = parts.popleft()
+            except IndexError:
+                return
+            kernel(*part, 1)
+
+    try:
+        crew.start(work, n_threads)
+        crew.wait()
+    finally:
+        crew.stop()
+    if crew.errors:
+        raise crew.errors[0]
+
+
+class Crew:
+    """Threads, with a caller that Ctrl-C may interrupt at any point.
+
+    An exception in the midst of `threading.Condition` or `Event`, and so of a pool, leaves their
+    locks taken, and who waits for the threads then waits for ever. Here the caller waits in calls
+    of C alone, and for a count, so that it may wait again.
+
+    Attributes
+    ----------
+    stopped : bool
+        Whether the threads are to end; `work` looks at it.
+    errors : list of BaseException
+        What the threads raised.
+    """
+
+    def __init__(self) -> None:
+        self.stopped = False
+        self.errors: list[BaseException] = []
+        self._n_started = 0
+        self._begun: list[None] = []
+        self._ended: list[None] = []
+        self._bell: SimpleQueue[None] = SimpleQueue()
+
+    def start(self, work: Callable[[], None], n_threads: int) -> None:
+        """Call `work` on so many threads."""
+        for _ in range(n_threads):
+            _thread.start_new_thread(self._run, (work,))
+            self._n_started += 1
+
+    def wait(self) -> None:
+        """Wait until all have ended."""
+        self.wait_for(lambda: len(self._ended) == self._n_started)
+
+    def stop(self) -> None:
+        """Have the threads end, and wait for it; one that has not begun never calls `work`."""
+        self.stopped = True
+        self.wait_for(lambda: len(self._ended) == len(self._begun))
+
+    def wait_for(self, condition: Callable[[], bool]) -> None:
+        """Wait until something is so; a thread that brings it about calls `ring`."""
+        while not condition():
+            with suppress(Empty):
+                self._bell.get(timeout=_LOOK)
+
+    def ring(self) -> None:
+        """Wake the caller in `wait_for`."""
+        self._bell.put(None)
+
+    def _run(self, work: Callable[[], None]) -> None:
+        self._begun.append(None)
+        try:
+            if not self.stopped:
+                work()
+        except BaseException as error:
+            self.errors.append(error)
+        finally:
+            self._ended.append(None)
+            self.ring()
 
 
 def _ranges(begin: int, end: int, count: int) -> Iterator[tuple[int, int]]:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from graphembed.exceptions import GraphFormatError
 from graphembed.graph import Graph
 
 
@@ -170,6 +171,47 @@ def test_ids_of_frames(package: str, values: list[Any]) -> None:
     graph = Graph.from_any(make({"source": values, "target": others, "more": [None] * 3}))
     assert graph == Graph.from_any(list(zip(values, others, strict=True)))
     assert {type(node) for node in graph.node_ids.tolist()} == {type(values[0])}
+
+
+@pytest.mark.parametrize("nodes", [None, ["a", "b"]])
+@pytest.mark.parametrize("package", ["pandas", "polars", "pyarrow"])
+def test_frames_without_rows(package: str, nodes: list[Any] | None) -> None:
+    if package == "pyarrow":
+        pa = pytest.importorskip("pyarrow")
+        column = pa.chunked_array([], pa.string())
+        frame = pa.table({"source": column, "target": column})
+    elif package == "pandas":
+        pd = pytest.importorskip("pandas")
+        frame = pd.DataFrame({"source": [], "target": []}, dtype="string")
+    else:
+        pl = pytest.importorskip("polars")
+        frame = pl.DataFrame(schema={"source": pl.String, "target": pl.String})
+    if nodes is None:
+        with pytest.raises(GraphFormatError, match="no nodes"):
+            Graph.from_any(frame)
+    else:
+        graph = Graph.from_any(frame, nodes=nodes)
+        assert (graph.node_ids.tolist(), graph.n_edges) == (nodes, 0)
+
+
+@pytest.mark.parametrize("last", [1, (1, 2)])
+@pytest.mark.parametrize("column", ["source", "target"])
+def test_objects_that_are_strings_at_first(column: str, last: Any) -> None:
+    pd = pytest.importorskip("pandas")
+    columns = {"source": ["a"] * 201, "target": ["b"] * 201}
+    columns[column] = [*columns[column][:200], last]
+    frame = pd.DataFrame(columns, dtype=object)
+    expected = Graph.from_any(list(zip(columns["source"], columns["target"], strict=True)))
+    assert Graph.from_any(frame) == expected
+
+
+def test_strings_that_are_not_utf8_are_refused() -> None:
+    pa = pytest.importorskip("pyarrow")
+    offsets = pa.array([0, 1, 2], pa.int32()).buffers()[1]
+    bad = pa.Array.from_buffers(pa.string(), 2, [None, offsets, pa.py_buffer(b"a\xff")])
+    table = pa.table({"source": ["x", "y"], "target": bad})
+    with pytest.raises(GraphFormatError, match="column 'target', row 1: not UTF-8"):
+        Graph.from_any(table)
 
 
 def test_special_columns_of_frames() -> None:

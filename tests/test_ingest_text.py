@@ -1,6 +1,7 @@
 """Edge lists in files: how they may be written, and errors that name the line."""
 
 import gzip
+import os
 from pathlib import Path
 from typing import Any
 
@@ -124,6 +125,7 @@ BAD: dict[str, tuple[str | bytes, dict[str, Any], str]] = {
     "not UTF-8": (b"a b\n\xff\xfe c\n", {}, "line 2: not UTF-8"),
     "NUL": (b"a b\nc \0\n", {}, "line 2: a NUL byte"),
     "gzip cut off": (gzip.compress(b"1 2\n" * 9999)[:-20], {}, "gzip stream is damaged"),
+    "gzip head cut off": (gzip.compress(b"1 2\n" * 9999)[:15], {}, "near its start: the gzip"),
     "quote left open": ('a,"b\nc,d\n', {}, "line 1: unexpected end"),
     "matrix market": ("%%MatrixMarket matrix\n2 2 1\n1 2\n", {}, "scipy.io.mmread"),
     "saved graph": (b"\x89GEMB\r\n\x1a....", {}, "Graph.load"),
@@ -131,6 +133,10 @@ BAD: dict[str, tuple[str | bytes, dict[str, Any], str]] = {
     "no such weight": ("u,v\n1,2\n", {"weight": "w"}, "line 1: no column 'w'"),
     "weight name without header": ("1 2 3\n", {"weight": "w"}, "no header"),
     "source is target": ("u,v\n1,2\n", {"source": "u", "target": "u"}, "two columns"),
+    "weight is target": ("source,target\n1,2\n", {"weight": "target"}, "own, got 'target'"),
+    "weight is source": ("source,target,x\n1,2,3\n", {"weight": "source"}, "own, got 'source'"),
+    "target is weight": ("u,weight\n1,2\n", {"source": "u", "target": "weight"}, "own, got 'wei"),
+    "weight in capitals": ("u,V,x\n1,2,3\n", {"weight": "v"}, "column of its own, got 'V'"),
     "header of one column": ("x\n1\n", {"source": "x", "target": "x"}, "two columns"),
     "id beyond int64": ("1 2\n3 9999999999999999999\n", {}, "9999999999999999999"),
     "empty": ("", {}, "no nodes"),
@@ -151,6 +157,19 @@ def test_lines_are_counted_across_chunks(tmp_path: Path, monkeypatch: pytest.Mon
     path = write(tmp_path, "# head\n" + "1 2 3\n" * 500 + "\n1 2 x\n")
     with pytest.raises(GraphFormatError, match="line 503"):
         Graph.from_any(path)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes")
+def test_a_pipe_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    keep_open = os.open(path, os.O_RDWR)  # so that opening it to read does not wait
+    try:
+        os.write(keep_open, b"1 2\n")
+        with pytest.raises(GraphFormatError, match="is a pipe, which cannot be read twice: write"):
+            Graph.from_edge_list_file(path)
+    finally:
+        os.close(keep_open)
 
 
 def test_a_missing_file_is_a_missing_file(tmp_path: Path) -> None:

@@ -126,6 +126,37 @@ def test_random_files_are_read_as_the_slow_reader_does(
     check(tmp_path / "edges", random_file(rng, delimiter, width, kinds), delimiter, width)
 
 
+@pytest.mark.parametrize("seed", range(150))
+def test_the_kernel_reads_columns_in_any_order_as_the_rules_do(
+    tmp_path: Path, seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = random.Random(seed)
+    delimiter, width = rng.choice([" ", "\t", ","]), rng.randint(2, 5)
+    names = ["a", "b", "c", "d", "e"][:width]
+    source, target, *others = rng.sample(names, width)
+    options = {"source": source, "target": target, "weight": rng.choice([None, *others])}
+    ids = [end for kind in rng.choice([["dense"], ["scattered"], list(IDS)]) for end in IDS[kind]]
+    lines = [delimiter.join(names)]
+    for _ in range(30):
+        row = {name: rng.choice([*WEIGHTS, "1", "x"]) for name in names}
+        row |= {source: rng.choice(ids).strip("#% "), target: rng.choice(ids).strip("#% ")}
+        if options["weight"]:
+            row[options["weight"]] = rng.choice([*WEIGHTS, *["1"] * 9])
+        lines.append(delimiter.join(row.values()))
+    path = tmp_path / "edges"
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+    def outcome() -> Graph | str:
+        try:
+            return Graph.from_edge_list_file(path, directed=True, header=True, **options)
+        except GraphFormatError as error:
+            return str(error)
+
+    found = outcome()
+    monkeypatch.setattr(text, "_PLAIN_DELIMITERS", "")  # the kernel leaves every line
+    assert found == outcome()
+
+
 SMALL = {
     "integers": b"# head\r\n1 2 0.5\n\n 33 4 1e1\r\n12345678 -9 7\n5 6 1_0\n5 5 2",
     "words": 'a,b\n# c\n"a",ü\r\n\n12345678,b \nb,\u2003c\n1,2'.encode(),

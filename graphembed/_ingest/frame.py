@@ -36,9 +36,11 @@ def read_frame(
     ends = [_pick(columns, source, "source"), _pick(columns, target, "target")]
     for name in ends:
         _check_complete(table[name], name)
+    texts = None
     if all(table[name].dtype == nw.String for name in ends) and find_spec("pyarrow"):
-        texts = [table[name].to_arrow() for name in ends]
-        node_ids, source_index, target_index = _index_strings(texts[0], texts[1], nodes)
+        texts = _arrow_texts([table[name] for name in ends])
+    if texts is not None:
+        node_ids, source_index, target_index = _index_strings(texts, ends, nodes)
     else:
         sources, targets = (_ids(table[name], name) for name in ends)
         node_ids, source_index, target_index = index_edges(sources, targets, nodes)
@@ -49,11 +51,27 @@ def read_frame(
     return EdgeList(source_index, target_index, weights, node_ids, directed)
 
 
+_Text = tuple[Array, Array]  # bytes, and (begin, length) of each string in them
+
+
+def _arrow_texts(columns: list[Any]) -> list[_Text] | None:
+    """The strings of the columns; None if there is more than strings in a column of objects.
+
+    Whether objects are strings had been judged by the first of them.
+    """
+    import pyarrow as pa
+
+    try:
+        return [_spans(column.to_arrow()) for column in columns]
+    except (pa.ArrowInvalid, pa.ArrowTypeError, UnicodeEncodeError):
+        return None
+
+
 def _index_strings(
-    source: Any, target: Any, nodes: Iterable[Any] | None
+    texts: list[_Text], names: list[str], nodes: Iterable[Any] | None
 ) -> tuple[Array, Array, Array]:
-    """Number the strings of two arrow arrays by first appearance, without making objects."""
-    (source_text, source_spans), (target_text, target_spans) = _spans(source), _spans(target)
+    """Number the strings of two columns by first appearance, without making objects."""
+    (source_text, source_spans), (target_text, target_spans) = texts
     text = np.concatenate([source_text, target_text])
     target_spans[:, 0] += len(source_text)
     table = WordTable()
@@ -62,7 +80,12 @@ def _index_strings(
         rows = slice(start, start + _ROWS)
         spans = np.hstack([source_spans[rows], target_spans[rows]]).reshape(-1, 2)
         numbers[rows] = table.number(text, spans, table.hashes(text, spans)).reshape(-1, 2)
-    words = table.words()
+    try:
+        words = table.words()
+    except UnicodeDecodeError:
+        for spans, name in zip((source_spans, target_spans), names, strict=True):
+            _check_utf8(text, spans, name)
+        raise
     ids = object_array(words, len(words))
     if nodes is None:
         return ids, numbers[:, 0], numbers[:, 1]
@@ -70,7 +93,18 @@ def _index_strings(
     return ids, rank[numbers[:, 0]], rank[numbers[:, 1]]
 
 
-def _spans(strings: Any) -> tuple[Array, Array]:
+def _check_utf8(text: Array, spans: Array, name: str) -> None:
+    for row, (begin, length) in enumerate(spans.tolist()):
+        try:
+            text[begin : begin + length].tobytes().decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise GraphFormatError(
+                f"column {name!r}, row {row}: not UTF-8: {error.reason}; clean the column, or "
+                "decode it with its own encoding"
+            ) from None
+
+
+def _spans(strings: Any) -> _Text:
     """Bytes of an arrow array of strings, and (begin, length) of each."""
     array = strings.cast("large_string")
     if hasattr(array, "combine_chunks"):

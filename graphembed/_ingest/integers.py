@@ -12,6 +12,7 @@ from graphembed._kernels import _tables
 _IDS_PER_CALL = 2**18  # between two calls Ctrl-C is heard
 _MARKS_PER_CALL = 2**24
 _SLOTS = 2**12
+_MOST_FLAGS = 4  # threads that mark ids, each with bits of its own
 _LOW_HALF = slice(0, 4) if sys.byteorder == "little" else slice(7, 3, -1)
 
 
@@ -36,8 +37,8 @@ def index_integers(
     Notes
     -----
     Ids that lie within a range of 4 times the number of edges: O(range) time, a bit for every
-    integer in it and every thread, and 1.5 bytes. Others: 48 to 96 bytes for every node, 4 bytes
-    for every end of an edge.
+    integer in it and each of at most 4 threads, and 1.5 bytes. Others: 48 to 96 bytes for every
+    node, 4 bytes for every end of an edge.
     """
     if not len(source):
         empty = np.empty(0, np.int32)
@@ -64,7 +65,7 @@ def index_integers(
 
 def _find_ids(source: Array, target: Array, low: int, spread: int) -> tuple[Array, Array]:
     """Cells for `rank_ids`, and the ids that occur."""
-    flags = np.zeros((n_threads(), -(-spread // 32)), np.uint32)
+    flags = np.zeros((min(n_threads(), _MOST_FLAGS), -(-spread // 32)), np.uint32)
     for ids in (source, target):
         for start in range(0, len(ids), _MARKS_PER_CALL):
             some = ids[start : start + _MARKS_PER_CALL]

@@ -1,12 +1,13 @@
 """The bytes of a text file, in pieces of whole lines, plain or gzipped."""
 
 import gzip
+import itertools
 import os
 import zlib
-from collections import deque
 from collections.abc import Callable, Generator, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from queue import SimpleQueue
+from threading import Lock
 from typing import IO, Any, TypeVar, cast
 
 import numpy as np
@@ -14,6 +15,7 @@ import numpy as np
 from graphembed._ingest.edge_list import Array
 from graphembed._ingest.threads import n_threads
 from graphembed._kernels._parse import PADDING
+from graphembed._threads import Crew
 from graphembed.exceptions import GraphFormatError
 
 PIECE = 1 << 21  # bytes that a thread parses at a time
@@ -94,9 +96,8 @@ def map_pieces(
 ) -> Generator[_T, None, None]:
     """Do some work on every piece of a file, and give the results in order.
 
-    With more than one thread, one reads and unpacks, and the others work: reading, unpacking and
-    the kernels release the GIL. No thread waits for another but for its own piece, so it does no
-    harm if one of them is held up.
+    With more than one thread, each in turn reads and unpacks a piece, and then works on it while
+    others read: reading, unpacking and the kernels release the GIL.
 
     Parameters
     ----------
@@ -107,33 +108,68 @@ def map_pieces(
     work : callable
         What to do with a piece.
 
-    Yields
-    ------
-    object
-        What `work` returned. An error of reading or of `work` is raised in its place.
+    Returns
+    -------
+    generator
+        What `work` returned. An error of reading or of `work` is raised in its place. Closing the
+        generator ends the threads.
 
     Notes
     -----
     Memory: n_threads + 2 pieces of 2 MB, or of the longest line, and what `work` returned of them.
     """
     pieces = _read(raw, start)
-    if n_threads() == 1:
-        yield from map(work, pieces)
-        return
+    count = n_threads()
+    return (work(piece) for piece in pieces) if count == 1 else _map(pieces, work, count)
 
-    def work_on(reading: "Future[Piece | None]") -> _T | None:
-        piece = reading.result()
-        return None if piece is None else work(piece)
 
-    with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(n_threads()) as workers:
-        waiting: deque[Future[_T | None]] = deque()
-        while True:
-            while len(waiting) < n_threads() + 1:
-                waiting.append(workers.submit(work_on, reader.submit(next, pieces, None)))
-            result = waiting.popleft().result()
+def _map(
+    pieces: Iterator[Piece], work: Callable[[Piece], _T], n_threads: int
+) -> Generator[_T, None, None]:
+    crew = Crew()
+    places: SimpleQueue[None] = SimpleQueue()  # one for every piece that may be begun
+    numbers, turn = itertools.count(), Lock()
+    ready: dict[int, tuple[_T | None, BaseException | None]] = {}
+
+    def work_on_one() -> None:
+        result, failure = None, None
+        try:
+            with turn:
+                number = next(numbers)
+                piece = next(pieces, None)
+            if piece is not None:
+                result = work(piece)
+        except BaseException as error:
+            failure = error
+        ready[number] = result, failure
+        crew.ring()
+
+    def work_on_pieces() -> None:
+        places.get()
+        while not crew.stopped:
+            work_on_one()
+            places.get()
+
+    try:
+        for _ in range(n_threads + 1):
+            places.put(None)
+        crew.start(work_on_pieces, n_threads)
+        for number in itertools.count():
+            crew.wait_for(lambda: number in ready or bool(crew.errors))  # noqa: B023
+            if crew.errors:
+                raise crew.errors[0]
+            result, failure = ready.pop(number)
+            if failure is not None:
+                raise failure
             if result is None:
                 return
             yield result
+            places.put(None)
+    finally:
+        crew.stopped = True
+        for _ in range(n_threads):
+            places.put(None)
+        crew.stop()
 
 
 def _read(raw: IO[bytes], start: int) -> Iterator[Piece]:

@@ -96,7 +96,11 @@ def read_layout(
     delimiter: str | None,
     header: bool | None,
 ) -> Layout | None:
-    """Find out from its first lines how a file is to be read; None if it holds no edges."""
+    """Find out from its first lines how a file is to be read; None if it holds no lines of edges.
+
+    Only the two first lines that are neither blank nor comments are read. The columns for source,
+    target and weight that it finds are three different ones.
+    """
     if (source is None) != (target is None):
         raise ValueError(f"give both source= and target=, got {source!r} and {target!r}")
     if delimiter is not None and (not isinstance(delimiter, str) or len(delimiter) != 1):
@@ -214,6 +218,11 @@ def _named_columns(
     weight_column = None
     if weight is not None and (weight != "weight" or "weight" in lowered):
         weight_column = _find(row, weight)
+        if weight_column in ends:
+            raise row.error(
+                f"the weight must be a column of its own, got {names[weight_column]!r}, which "
+                "holds ids; name another, or ignore weights with weight=None"
+            )
     return *ends, weight_column, len(names)
 
 

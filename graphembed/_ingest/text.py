@@ -40,6 +40,10 @@ def read_text(
     """Read an edge list; `Graph.from_edge_list_file` states the rules."""
     path = Path(path)
     with path.open("rb") as raw:
+        if not raw.seekable():
+            raise GraphFormatError(
+                f"{path} is a pipe, which cannot be read twice: write its text into a file first"
+            )
         try:
             layout = read_layout(path, decompressed(raw), **options)
         except _DAMAGED as error:
@@ -121,7 +125,8 @@ _DAMAGED = (EOFError, gzip.BadGzipFile, zlib.error)
 
 
 def _damaged(path: Path, lines: int, error: Exception) -> GraphFormatError:
-    return GraphFormatError(f"{path}, after line {lines}: the gzip stream is damaged: {error}")
+    where = f"after line {lines}" if lines else "near its start"
+    return GraphFormatError(f"{path}, {where}: the gzip stream is damaged: {error}")
 
 
 @dataclass(frozen=True)

@@ -87,7 +87,7 @@ class WordTable:
         _tables.unpack_words(self._store, text, ends)
         stops: Sequence[int] = ends.tolist()
         blob = text[: stops[-1] if stops else 0].tobytes()
-        starts = [0, *stops[:-1]]
+        starts = [0, *stops][: len(stops)]
         if blob.isascii():
             whole = blob.decode("ascii")
             return [whole[a:b] for a, b in zip(starts, stops, strict=True)]

@@ -20,7 +20,7 @@ enum { GE_MAX_EXPONENT = 64 };  /* of the table of powers of five */
 
 typedef struct {
     int64_t separator;                /* ' ': runs of white space; 0: every line is odd */
-    int64_t source, target, weight;   /* columns; weight -1: there is none */
+    int64_t source, target, weight;   /* columns, all different; weight -1: there is none */
     int64_t width;                    /* number of columns */
 } ge_layout;
 
