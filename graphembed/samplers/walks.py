@@ -283,7 +283,7 @@ def sample_walks(
     q : float, default=1.0
         In-out parameter: small values drive the walk outwards.
     strategy : {"auto", "rejection", "alias"}, default="auto"
-        How second-order steps are drawn: by rejection with 1 byte per arc, or from precomputed alias
+        How second-order steps are drawn: by rejection (1 byte per arc), or from precomputed alias
         tables, one per edge. Both obey the same law; the walks differ. "auto" takes the tables if
         they fit into `memory_budget` and have no more cells than there are steps to walk.
     memory_budget : int, default=128 MiB
