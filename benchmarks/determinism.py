@@ -101,6 +101,7 @@ def fit_until_interrupted(name: str) -> None:
 
     from graphembed import Node2Vec
 
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's "&" lets it be ignored
     graph_name, weighted, arguments = FITS[name]
     folder = folder_of(graph_name)
     edges: Any = np.load(folder / "edges.npy")
