@@ -164,13 +164,6 @@ def draw(key: int, counter: int) -> int:
     return mix64(key + (counter + 1) * GOLDEN & MASK)
 
 
-def alias_draw(cells: NDArray[np.uint64], r: int) -> int:
-    """The outcome that 64 random bits choose from packed alias cells."""
-    own, low = divmod(r * len(cells), 2**64)
-    cell = int(cells[own])
-    return own if low >> 32 < cell & 0xFFFFFFFF else cell >> 32
-
-
 def enumerate_pairs(
     walks: NDArray[np.int32], walk_ids: NDArray[np.int64], window: int, shrink: bool, seed: int
 ) -> list[tuple[int, int]]:

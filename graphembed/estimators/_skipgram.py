@@ -145,7 +145,7 @@ class _Grid:
         self.walks_per_pool, self.positions_per_pool = self._pool_size(corpus.walk_length)
 
     def _pool_size(self, walk_length: int) -> tuple[int, int]:
-        """How many walks make a pool, and how many positions of each: all, unless one is too long."""
+        """Walks of a pool, and positions of each: all, unless one walk is too long."""
         c = self.config
         elements_per_pair = (c.negative + 2) * self.stride
         most = min(
