@@ -11,7 +11,7 @@ from graphembed.exceptions import GraphFormatError
 
 _GROUP_BITS = 12  # groups of nodes: what a chunk of edges counts in cache
 _NARROW_BITS = 21  # nodes of a graph whose arcs have keys of 4 bytes
-_BUCKET = 2**15  # arcs of a bucket, unless there would be more than _MAX_BUCKETS
+_BUCKET = 2**17  # arcs of a bucket, unless there would be more than _MAX_BUCKETS
 _MAX_BUCKETS = 2**10
 _CHUNK = 2**16  # edges of a chunk, unless there would be more than _MAX_CHUNKS
 _MAX_CHUNKS = 64
