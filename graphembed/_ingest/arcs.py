@@ -72,7 +72,7 @@ def sort_arcs(
     -----
     O(n_nodes + n_edges) time. Memory: 4 bytes for every arc, which become the targets, from 2^21
     nodes on 12, 8 more with weights; 8 bytes a node; and for each thread 8 to 24 bytes for every
-    arc of a bucket, of 2^15 arcs or those of one node, if they are more.
+    arc of a bucket, of 2^17 arcs or those of one node, if they are more.
     """
     bits = max(1, (n_nodes - 1).bit_length())
     narrow = bits <= _NARROW_BITS
@@ -87,7 +87,7 @@ def sort_arcs(
     dealt = np.add.reduceat(counts, first_groups, axis=1, dtype=np.int64)
     starts = _bounds(dealt.sum(axis=0))
     places = np.cumsum(dealt, axis=0) - dealt + starts[:-1]
-    keys = np.empty(int(starts[-1]), np.uint32 if narrow else np.uint64)
+    keys: Array = np.empty(int(starts[-1]), np.uint32 if narrow else np.uint64)
     weights_of_keys = np.empty(0 if weights is None else len(keys))
     run(
         lambda *part: _csr.deal_arcs(*edges, bucket, bits, places, keys, weights_of_keys, *part),
