@@ -35,6 +35,8 @@ def summed(
 
 
 @pytest.mark.parametrize("n_threads", [1, 2, 3, 4])
+@pytest.mark.parametrize("openmp", [True, False])
+@pytest.mark.parametrize("narrow", [True, False])
 @pytest.mark.parametrize("directed", [True, False])
 @pytest.mark.parametrize("weighted", [True, False])
 @pytest.mark.parametrize(("n_nodes", "n_edges"), [(1, 5), (7, 500), (300, 900), (100_000, 2000)])
@@ -43,10 +45,16 @@ def test_arcs_are_sorted_and_summed_in_the_order_of_the_edges(
     n_edges: int,
     weighted: bool,
     directed: bool,
+    narrow: bool,
+    openmp: bool,
     n_threads: int,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     many_buckets(monkeypatch, n_threads)
+    if not openmp:
+        monkeypatch.setattr(_threads, "_use_openmp", False)
+    if not narrow:
+        monkeypatch.setattr(arcs, "_NARROW_BITS", 0)
     rng = np.random.default_rng(n_nodes)
     source, target = (n_nodes * rng.random((2, n_edges)) ** 2).astype(np.int32)
     weights = (

@@ -9,8 +9,8 @@ from graphembed._ingest.threads import n_threads, run
 from graphembed._kernels import _csr
 from graphembed.exceptions import GraphFormatError
 
-_GROUP_BITS = 12  # groups of nodes: what a chunk of edges counts in cache
-_NARROW_BITS = 21  # nodes of a graph whose arcs have keys of 4 bytes
+_GROUP_BITS = 12  # 2^12 groups of nodes: what a chunk of edges counts in cache
+_NARROW_BITS = 22  # up to 2^22 nodes keys have 4 bytes: 2^12 buckets of 2^10 nodes
 _BUCKET = 2**17  # arcs of a bucket, unless there would be more than _MAX_BUCKETS
 _MAX_BUCKETS = 2**10
 _CHUNK = 2**16  # edges of a chunk, unless there would be more than _MAX_CHUNKS
@@ -70,8 +70,8 @@ def sort_arcs(
 
     Notes
     -----
-    O(n_nodes + n_edges) time. Memory: 4 bytes for every arc, which become the targets, from 2^21
-    nodes on 12, 8 more with weights; 8 bytes a node; and for each thread 8 to 24 bytes for every
+    O(n_nodes + n_edges) time. Memory: 4 bytes for every arc, which become the targets, above 2^22
+    nodes 12, 8 more with weights; 8 bytes a node; and for each thread 8 to 24 bytes for every
     arc of a bucket, of 2^17 arcs or those of one node, if they are more.
     """
     bits = max(1, (n_nodes - 1).bit_length())
