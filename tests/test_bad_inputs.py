@@ -231,6 +231,13 @@ BAD_GRAPHS: list[Case] = [
     # data frames
     ("frame columns", lambda: Graph.from_any(frame(), source="x"), F, r"'x'.*source=.*\['source'"),
     ("frame weight", any_of(frame, weight="w"), F, "no column 'w'"),
+    ("frame weight target", any_of(frame, weight="target"), F, "own, got 'target', which"),
+    (
+        "frame source weight",
+        any_of(lambda: frame(weight=[1, 2]), source="weight", target="target"),
+        F,
+        "own, got 'weight', which holds ids",
+    ),
     ("frame NaN id", lambda: Graph.from_any(frame(source=[1, np.nan])), F, "'source'.*row 1"),
     ("frame None id", lambda: Graph.from_any(frame(target=["a", None])), F, "'target'.*row 1"),
     ("frame 0.5", lambda: Graph.from_any(frame(target=[1.0, 2.5])), F, "'target', row 1.*2.5"),

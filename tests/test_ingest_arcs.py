@@ -19,7 +19,6 @@ def many_buckets(monkeypatch: pytest.MonkeyPatch, n_threads: int) -> None:
     monkeypatch.setattr(_threads, "_WORK_PER_THREAD", 1)
     monkeypatch.setattr(arcs, "_CHUNK", 50)
     monkeypatch.setattr(arcs, "_BUCKET", 40)
-    monkeypatch.setattr(arcs, "_SCRATCH", 100)
 
 
 def summed(
@@ -36,6 +35,8 @@ def summed(
 
 
 @pytest.mark.parametrize("n_threads", [1, 2, 3, 4])
+@pytest.mark.parametrize("openmp", [True, False])
+@pytest.mark.parametrize("narrow", [True, False])
 @pytest.mark.parametrize("directed", [True, False])
 @pytest.mark.parametrize("weighted", [True, False])
 @pytest.mark.parametrize(("n_nodes", "n_edges"), [(1, 5), (7, 500), (300, 900), (100_000, 2000)])
@@ -44,10 +45,16 @@ def test_arcs_are_sorted_and_summed_in_the_order_of_the_edges(
     n_edges: int,
     weighted: bool,
     directed: bool,
+    narrow: bool,
+    openmp: bool,
     n_threads: int,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     many_buckets(monkeypatch, n_threads)
+    if not openmp:
+        monkeypatch.setattr(_threads, "_use_openmp", False)
+    if not narrow:
+        monkeypatch.setattr(arcs, "_NARROW_BITS", 0)
     rng = np.random.default_rng(n_nodes)
     source, target = (n_nodes * rng.random((2, n_edges)) ** 2).astype(np.int32)
     weights = (
@@ -76,7 +83,7 @@ def test_a_hub_with_more_arcs_than_a_bucket(monkeypatch: pytest.MonkeyPatch) -> 
     np.testing.assert_array_equal(graph.indices[:5000], np.arange(1, 5001))
 
 
-@pytest.mark.parametrize("bits", [20, 30])
+@pytest.mark.parametrize("bits", [20, 22, 25])
 def test_far_ids_of_many_nodes(bits: int) -> None:
     n_nodes = 2**bits
     source = np.array([n_nodes - 1, 0, n_nodes // 2, 0, n_nodes - 1], np.int32)

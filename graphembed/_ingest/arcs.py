@@ -1,53 +1,50 @@
 """Sort the arcs of an edge list into CSR arrays, on all cores."""
 
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 
 from graphembed._ingest.edge_list import FLOAT32, Array
-from graphembed._ingest.threads import run
+from graphembed._ingest.threads import n_threads, run
 from graphembed._kernels import _csr
 from graphembed.exceptions import GraphFormatError
 
-_MAX_GROUPS = 2**14  # what a chunk of edges counts in cache
-_BUCKET = 2**15  # arcs of a bucket, unless there would be more than _MAX_BUCKETS
+_GROUP_BITS = 12  # 2^12 groups of nodes: what a chunk of edges counts in cache
+_NARROW_BITS = 22  # up to 2^22 nodes keys have 4 bytes: 2^12 buckets of 2^10 nodes
+_BUCKET = 2**17  # arcs of a bucket, unless there would be more than _MAX_BUCKETS
 _MAX_BUCKETS = 2**10
 _CHUNK = 2**16  # edges of a chunk, unless there would be more than _MAX_CHUNKS
 _MAX_CHUNKS = 64
-_SCRATCH = 2**21  # records sorted in one go
 
 
 @dataclass(frozen=True)
 class SortedArcs:
-    """Arcs sorted by source and target, parallel ones side by side.
+    """Arcs sorted by source and target, parallel ones side by side: a CSR that is not summed.
 
-    Record i is ``source << bits | target`` and, in a second column, the bits of a float64 weight.
-    `unlike` tells whether parallel arcs have a sum other than 1; `bad` is the first record of a sum
-    that is no normal float32, or -1.
+    Buckets of neighbouring nodes begin at `starts` in the arcs and at `nodes` in the nodes, and
+    have `n_distinct` different arcs. `unlike` tells whether parallel arcs have a sum other than 1;
+    `bad` is the first arc of a sum that is no normal float32, or -1.
     """
 
-    records: Array
-    bits: int
+    indptr: Array
+    targets: Array
+    weights: Array
     starts: Array
     nodes: Array
     n_distinct: Array
     unlike: bool
     bad: int
 
-    def pair(self, record: int) -> tuple[int, int]:
-        """Source and target of a record."""
-        key = int(self.records[record, 0])
-        return key >> self.bits, key & ((1 << self.bits) - 1)
+    def pair(self, arc: int) -> tuple[int, int]:
+        """Source and target of an arc."""
+        source = int(np.searchsorted(self.indptr, arc, side="right")) - 1
+        return source, int(self.targets[arc])
 
-    def total(self, record: int) -> float:
-        """Sum of the weights from a record on that belong to the same arc."""
-        stop = record + 1
-        while stop < len(self.records) and self.records[stop, 0] == self.records[record, 0]:
-            stop += 1
-        if self.records.shape[1] == 1:
-            return float(stop - record)
-        return float(sum(self.records[record:stop, 1].view(np.float64).tolist()))
+    def total(self, arc: int) -> float:
+        """Sum of the weights from an arc on that are parallel to it."""
+        rest = self.targets[arc : self.indptr[self.pair(arc)[0] + 1]]
+        count = int(np.searchsorted(rest, rest[0], side="right"))
+        return float(sum(self.weights[arc : arc + count].tolist()))
 
 
 def sort_arcs(
@@ -73,91 +70,86 @@ def sort_arcs(
 
     Notes
     -----
-    O(n_nodes + n_edges) time. Memory: a record of 8 bytes for every arc, 16 with weights, and as
-    much for the 2^21 arcs, or the arcs of one node if they are more, that are sorted at a time.
+    O(n_nodes + n_edges) time. Memory: 4 bytes for every arc, which become the targets, above 2^22
+    nodes 12, 8 more with weights; 8 bytes a node; and for each thread 8 to 24 bytes for every
+    arc of a bucket, of 2^17 arcs or those of one node, if they are more.
     """
     bits = max(1, (n_nodes - 1).bit_length())
-    shift = max(0, bits - (_MAX_GROUPS - 1).bit_length())
+    narrow = bits <= _NARROW_BITS
+    shift = max(0, bits - _GROUP_BITS)
     values = np.empty(0) if weights is None else weights
     n_chunks = max(1, min(_MAX_CHUNKS, len(source) // _CHUNK))
-    counts = np.empty((n_chunks, ((n_nodes - 1) >> shift) + 1), np.int64)
+    counts = np.zeros((n_chunks, ((n_nodes - 1) >> shift) + 1), np.int32)
     edges = (source, target, values, mirror, shift)
     run(lambda *part: _csr.count_groups(*edges, counts, *part), n_chunks, work=len(source) // 8)
-    bucket, first_groups = _join_groups(counts.sum(axis=0))
-    counts = np.add.reduceat(counts, first_groups, axis=1)
-    starts = _bounds(counts.sum(axis=0))
-    places = np.cumsum(counts, axis=0) - counts + starts[:-1]
-    records = np.empty((int(starts[-1]), 1 if weights is None else 2), np.uint64)
+    sizes = counts.sum(axis=0, dtype=np.int64)
+    bucket, first_groups = _join_groups(sizes, 2 ** (32 - bits - shift) if narrow else len(sizes))
+    dealt = np.add.reduceat(counts, first_groups, axis=1, dtype=np.int64)
+    starts = _bounds(dealt.sum(axis=0))
+    places = np.cumsum(dealt, axis=0) - dealt + starts[:-1]
+    keys: Array = np.empty(int(starts[-1]), np.uint32 if narrow else np.uint64)
+    weights_of_keys = np.empty(0 if weights is None else len(keys))
     run(
-        lambda *part: _csr.deal_arcs(*edges, bucket, bits, places, records, *part),
+        lambda *part: _csr.deal_arcs(*edges, bucket, bits, places, keys, weights_of_keys, *part),
         n_chunks,
         work=len(source) // 2,
     )
     nodes = np.append(first_groups << shift, n_nodes)
-    return _sort_buckets(records, starts, nodes, bits)
+    return _sort_buckets(keys, weights_of_keys, starts, nodes, bits)
 
 
 def _bounds(counts: Array) -> Array:
     return np.concatenate([[0], np.cumsum(counts)])
 
 
-def _join_groups(sizes: Array) -> tuple[Array, Array]:
-    """Make buckets of groups of sources: the bucket of every group, the first group of each."""
-    total = int(sizes.sum())
-    limit = max(_BUCKET, -(-total // _MAX_BUCKETS))
-    _, first, bucket = np.unique(
-        (np.cumsum(sizes) - sizes) // limit, return_index=True, return_inverse=True
-    )
+def _join_groups(sizes: Array, most: int) -> tuple[Array, Array]:
+    """Make buckets of groups of sources: the bucket of every group, the first group of each.
+
+    A bucket has at most `most` groups, and lies between multiples of it.
+    """
+    limit = max(_BUCKET, -(-int(sizes.sum()) // _MAX_BUCKETS))
+    by_size, by_place = (np.cumsum(sizes) - sizes) // limit, np.arange(len(sizes)) // most
+    _, first, bucket = np.unique(by_size + by_place, return_index=True, return_inverse=True)
     return bucket.astype(np.int32), first
 
 
-def _sort_buckets(records: Array, starts: Array, nodes: Array, bits: int) -> SortedArcs:
+def _sort_buckets(
+    keys: Array, weights: Array, starts: Array, nodes: Array, bits: int
+) -> SortedArcs:
     n_buckets = len(nodes) - 1
-    n_distinct, bad = np.empty(n_buckets, np.int64), np.empty(n_buckets, np.int64)
-    unlike = np.empty(n_buckets, np.int8)
     largest = int(np.diff(starts).max())
     if largest >= 2**32:
         raise GraphFormatError("more than 2**32 edges have the same source, or neighbouring ones")
-    room = max(largest, min(_SCRATCH, len(records)))
-    scratch = np.empty((room, records.shape[1]), np.uint64)
-    low, high = float(FLOAT32.tiny), float(FLOAT32.max)
-    # A bucket fits behind those that begin in the same half of the scratch memory.
-    for begin, end in pairwise(_runs(starts, room)):
-        some = slice(begin, end)
-        bounds = slice(begin, end + 1)
-        buckets = (records, starts[bounds], nodes[bounds], bits)
-        common = (*buckets, int(starts[begin]), scratch, low, high)
-        found = (n_distinct[some], unlike[some], bad[some])
-        run(
-            lambda *part: _csr.sort_buckets(*common, *found, *part),  # noqa: B023
-            end - begin,
-            work=int(starts[end] - starts[begin]),
-        )
-    where = bad[bad >= 0]
-    first_bad = int(where[0]) if len(where) else -1
-    return SortedArcs(records, bits, starts, nodes, n_distinct, bool(unlike.any()), first_bad)
+    words = 3 if len(weights) else keys.itemsize // 4
+    scratch = np.empty((n_threads(), max(1, words * largest)), np.uint64)
+    taken = np.zeros(len(scratch), np.int32)
+    indptr = np.empty(int(nodes[-1]) + 1, np.int64)
+    indptr[0] = 0
+    targets = keys.view(np.int32) if keys.dtype == np.uint32 else np.empty(len(keys), np.int32)
+    n_distinct, bad = np.empty(n_buckets, np.int64), np.empty(n_buckets, np.int64)
+    unlike = np.empty(n_buckets, np.int8)
+    where = (starts, nodes, bits, scratch, taken, float(FLOAT32.tiny), float(FLOAT32.max))
+    run(
+        lambda *part: _csr.sort_buckets(
+            keys, weights, *where, indptr, targets, n_distinct, unlike, bad, *part
+        ),
+        n_buckets,
+        work=len(keys),
+    )
+    found = bad[bad >= 0]
+    first_bad = int(found[0]) if len(found) else -1
+    return SortedArcs(
+        indptr, targets, weights, starts, nodes, n_distinct, bool(unlike.any()), first_bad
+    )
 
 
-def _runs(starts: Array, room: int) -> list[int]:
-    """Cut the buckets into runs of at most `room` records."""
-    cuts = [0]
-    while cuts[-1] < len(starts) - 1:
-        limit = int(starts[cuts[-1]]) + room
-        cuts.append(int(np.searchsorted(starts, limit, side="right")) - 1)
-    return cuts
-
-
-def write_csr(
-    arcs: SortedArcs, n_nodes: int, *, weighted: bool
-) -> tuple[Array, Array, Array | None]:
-    """Sum parallel arcs in float64, in their order, and write indptr, indices and weights.
+def write_csr(arcs: SortedArcs, *, weighted: bool) -> tuple[Array, Array, Array | None]:
+    """Sum parallel arcs in float64, in their order.
 
     Parameters
     ----------
     arcs : SortedArcs
-        The arcs.
-    n_nodes : int
-        Number of nodes.
+        The arcs; their arrays become those of the CSR.
     weighted : bool
         Whether the sums are wanted.
 
@@ -167,22 +159,14 @@ def write_csr(
         int64, int32, and float32 or None.
     """
     bounds = _bounds(arcs.n_distinct)
-    indptr = np.empty(n_nodes + 1, np.int64)
-    indices = np.empty(int(bounds[-1]), np.int32)
+    is_simple = bounds[-1] == len(arcs.targets)
+    indices = arcs.targets if is_simple else np.empty(int(bounds[-1]), np.int32)
     weights = np.empty(len(indices) if weighted else 0, np.float32)
-    run(
-        lambda *part: _csr.write_rows(
-            arcs.records,
-            arcs.starts,
-            arcs.nodes,
-            arcs.bits,
-            bounds,
-            indptr,
-            indices,
-            weights,
-            *part,
-        ),
-        len(arcs.n_distinct),
-        work=len(arcs.records) // 4,
-    )
-    return indptr, indices, weights if weighted else None
+    if weighted or not is_simple:
+        rows = (arcs.targets, arcs.weights, arcs.starts, arcs.nodes, bounds)
+        run(
+            lambda *part: _csr.merge_rows(*rows, arcs.indptr, indices, weights, *part),
+            len(arcs.n_distinct),
+            work=len(arcs.targets) // 4,
+        )
+    return arcs.indptr, indices, weights if weighted else None

@@ -53,7 +53,7 @@ def assemble(edges: EdgeList) -> Csr:
     weighted = arcs.unlike and not edges.pattern
     if weighted and arcs.bad >= 0:
         raise _beyond_float32(arcs, edges.node_ids)
-    indptr, indices, sums = write_csr(arcs, n_nodes, weighted=weighted)
+    indptr, indices, sums = write_csr(arcs, weighted=weighted)
     del arcs
     directed = bool(edges.directed)
     if edges.both_ways and not edges.directed:

@@ -46,6 +46,11 @@ def read_frame(
         node_ids, source_index, target_index = index_edges(sources, targets, nodes)
     weights = None
     if weight is not None and (weight in columns or weight != "weight"):
+        if weight in ends:
+            raise GraphFormatError(
+                f"the weight must be a column of its own, got {weight!r}, which holds ids; name "
+                "another, or ignore weights with weight=None"
+            )
         values = table[_pick(columns, weight, "weight")]
         weights = _weights(values, node_ids, source_index, target_index)
     return EdgeList(source_index, target_index, weights, node_ids, directed)

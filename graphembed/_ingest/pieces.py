@@ -28,17 +28,22 @@ _T = TypeVar("_T")
 class Piece:
     """Whole lines: ``buffer[:size]``, and behind them a newline and readable bytes.
 
-    `fraction` tells how much of the file has been read.
+    `fraction` tells how much of the file has been read, `spare` takes buffers that are free again.
     """
 
     buffer: bytearray
     size: int
     fraction: float
+    spare: list[bytearray]
 
     @property
     def text(self) -> Array:
         """The buffer as an array."""
         return np.frombuffer(self.buffer, np.uint8)
+
+    def give_back(self) -> None:
+        """Let the buffer be filled again: first touch of a new one costs as much as reading."""
+        self.spare.append(self.buffer)
 
 
 def decompressed(raw: IO[bytes]) -> IO[bytes]:
@@ -184,14 +189,17 @@ def _read(raw: IO[bytes], start: int) -> Iterator[Piece]:
     length = PIECE + PADDING
     rest = b""
     at_end = False
+    spare: list[bytearray] = []
     while not at_end:
-        buffer = bytearray(length)
+        buffer = spare.pop() if spare else bytearray(length)
+        if len(buffer) != length:
+            buffer = bytearray(length)
         at_end, used = _fill(file, buffer, rest)
         size = used if at_end else buffer.rfind(b"\n", 0, used) + 1
         rest = bytes(memoryview(buffer)[size:used])
         if size:
             buffer[size : size + 1] = b"\n"
-            yield Piece(buffer, size, min(1.0, raw.tell() / whole))
+            yield Piece(buffer, size, min(1.0, raw.tell() / whole), spare)
         elif length > _LONGEST:
             raise GraphFormatError(f"a line is longer than {_LONGEST} bytes")
         length = max(PIECE, 2 * len(rest)) + PADDING

@@ -90,7 +90,7 @@ class _Edges:
             old = self._columns[k]
             if len(old) < self.count or old.dtype != wanted[k]:
                 room = max(self.count, int(1.03 * self.count / max(fraction, 1e-3)))
-                room = max(len(old), min(room, 16 * self.count))
+                room = max(len(old), min(room, 256 * self.count))
                 self._columns[k] = np.empty(room, wanted[k])
                 self._columns[k][:begin] = old[:begin]
         if not self.has_weights:
@@ -178,6 +178,7 @@ class _Parser:
                 yield parsed, self._read_odd(parsed, lines)
                 lines += parsed.tally[_parse.TALLY_LINES]
                 self._free.append((parsed.ids, parsed.weights, parsed.odd))
+                parsed.piece.give_back()
 
     def _parse(self, piece: Piece) -> _Parsed:
         """Run the kernel; memory: 8 to 20 bytes for every byte of the piece."""

@@ -6,25 +6,39 @@ input throughout, so no sum depends on the chunks or the threads.
 
 from cython.parallel cimport prange
 
-from graphembed._kernels._typedefs cimport float32_t, float64_t, int8_t, int32_t, int64_t, uint64_t
+from graphembed._kernels._typedefs cimport (
+    float32_t, float64_t, int8_t, int32_t, int64_t, uint32_t, uint64_t,
+)
+
+ctypedef fused key_t:
+    uint32_t
+    uint64_t
 
 
 cdef extern from "_csr.h" nogil:
+    int64_t ge_claim(int32_t *taken)
+    void ge_give_back(int32_t *taken, int64_t slot)
+    void ge_count(
+        const int32_t *source, const int32_t *target, const float64_t *weights, int64_t first,
+        int64_t last, int mirror, int shift, int32_t *counts,
+    )
     void ge_deal(
         const int32_t *source, const int32_t *target, const float64_t *weights, int64_t first,
         int64_t last, int mirror, int shift, const int32_t *bucket, int bits, int64_t *places,
-        uint64_t *records, int stride,
+        void *keys, float64_t *values, int wide,
     )
-    void ge_sort(
-        uint64_t *records, uint64_t *scratch, int64_t n, int stride, uint64_t base, int bits
+    void ge_sort_bucket(
+        const void *keys, float64_t *weights, int64_t n, int64_t arc, int64_t first, int64_t last,
+        int bits, int wide, int64_t *ends, int32_t *targets, uint64_t *scratch,
     )
     int64_t ge_look_at_sums(
-        const uint64_t *records, int64_t n, int stride, float64_t low, float64_t high,
-        int8_t *unlike, int64_t *bad,
+        const int32_t *targets, const float64_t *weights, int64_t n, int64_t arc,
+        const int64_t *ends, int64_t n_rows, float64_t low, float64_t high, int8_t *unlike,
+        int64_t *bad,
     )
-    void ge_write_rows(
-        const uint64_t *records, int64_t n, int stride, int bits, int64_t first, int64_t last,
-        int64_t arc, int64_t *indptr, int32_t *indices, float32_t *weights,
+    void ge_merge_rows(
+        const int32_t *targets, const float64_t *weights, int64_t begin, int64_t arc,
+        int64_t *ends, int64_t n_rows, int32_t *indices, float32_t *sums,
     )
 
 
@@ -34,39 +48,24 @@ def count_groups(
     const float64_t[::1] weights,  # IN   (n_edges,), or empty; an edge of weight 0 is left out
     bint mirror,
     int shift,
-    int64_t[:, ::1] counts,        # OUT  (n_chunks, n_groups): arcs by chunk of the edges and by
-                                   #      group of sources, node >> shift
+    int32_t[:, ::1] counts,        # OUT  (n_chunks, n_groups): arcs by chunk of the edges and by
+                                   #      group of sources, node >> shift; zero at first
     int64_t begin,
     int64_t end,
     int n_threads,
 ):
     """Count arcs; with `mirror`, those from target to source, too, but loops once."""
-    cdef int64_t c
+    cdef int64_t c, n = source.shape[0], n_chunks = counts.shape[0]
+    cdef const float64_t *values = NULL
+    if n == 0:
+        return
+    if weights.shape[0] > 0:
+        values = &weights[0]
     for c in prange(
         begin, end, nogil=True, schedule="dynamic", chunksize=1, num_threads=n_threads
     ):
-        _count_chunk(source, target, weights, mirror, shift, counts, c)
-
-
-cdef void _count_chunk(
-    const int32_t[::1] source,
-    const int32_t[::1] target,
-    const float64_t[::1] weights,
-    bint mirror,
-    int shift,
-    int64_t[:, ::1] counts,
-    int64_t c,
-) noexcept nogil:
-    cdef int64_t i, n = source.shape[0], n_chunks = counts.shape[0]
-    cdef bint weighted = weights.shape[0] > 0
-    for i in range(counts.shape[1]):
-        counts[c, i] = 0
-    for i in range(n * c // n_chunks, n * (c + 1) // n_chunks):
-        if weighted and weights[i] == 0:
-            continue
-        counts[c, source[i] >> shift] += 1
-        if mirror and source[i] != target[i]:
-            counts[c, target[i] >> shift] += 1
+        ge_count(&source[0], &target[0], values, n * c // n_chunks, n * (c + 1) // n_chunks,
+                 mirror, shift, &counts[c, 0])
 
 
 def deal_arcs(
@@ -78,14 +77,15 @@ def deal_arcs(
     const int32_t[::1] bucket,     # IN   (n_groups,), rising
     int bits,
     int64_t[:, ::1] places,        # IN OUT  (n_chunks, n_buckets): where the next arc goes
-    uint64_t[:, ::1] records,      # OUT  (n_arcs, 1), or with weights (n_arcs, 2)
+    key_t[::1] keys,               # OUT  (n_arcs,), source << bits | target, or its lower half
+    float64_t[::1] values,         # OUT  (n_arcs,), weights, or empty
     int64_t begin,
     int64_t end,
     int n_threads,
 ):
     """Write every arc into its bucket, in the order of the edges."""
     cdef int64_t c, n = source.shape[0], n_chunks = places.shape[0]
-    if n == 0 or records.shape[0] == 0:
+    if n == 0 or keys.shape[0] == 0:
         return
     for c in prange(
         begin, end, nogil=True, schedule="dynamic", chunksize=1, num_threads=n_threads
@@ -93,128 +93,111 @@ def deal_arcs(
         if weights.shape[0] > 0:
             ge_deal(&source[0], &target[0], &weights[0], n * c // n_chunks,
                     n * (c + 1) // n_chunks, mirror, shift, &bucket[0], bits, &places[c, 0],
-                    &records[0, 0], 2)
+                    &keys[0], &values[0], sizeof(key_t) == 8)
         else:
             ge_deal(&source[0], &target[0], NULL, n * c // n_chunks, n * (c + 1) // n_chunks,
-                    mirror, shift, &bucket[0], bits, &places[c, 0], &records[0, 0], 1)
+                    mirror, shift, &bucket[0], bits, &places[c, 0], &keys[0], NULL,
+                    sizeof(key_t) == 8)
 
 
 def sort_buckets(
-    uint64_t[:, ::1] records,      # IN OUT  as above; each bucket is sorted
-    const int64_t[::1] starts,     # IN   (n_buckets + 1,), of the buckets in records
+    const key_t[::1] keys,         # IN   (n_arcs,), bucket by bucket
+    float64_t[::1] values,         # IN OUT  (n_arcs,), weights, or empty; sorted like the arcs
+    const int64_t[::1] starts,     # IN   (n_buckets + 1,), of the buckets in keys
     const int64_t[::1] nodes,      # IN   (n_buckets + 1,), of the buckets in the nodes
     int bits,
-    int64_t origin,                # records[origin] has its place at scratch[0]
-    uint64_t[:, ::1] scratch,      # OUT  as long as the buckets begin .. end
+    uint64_t[:, ::1] scratch,      # OUT  (n_threads, largest bucket in words: 1 an arc, 2 if keys
+                                   #      are wide, 3 with weights)
+    int32_t[::1] taken,            # IN OUT  (n_threads,), zero: which of them are in use
     float64_t low,                 # of the sums that are allowed
     float64_t high,
+    int64_t[::1] indptr,           # OUT  (n_nodes + 1,) but for indptr[0], which is 0
+    int32_t[::1] targets,          # OUT  (n_arcs,), may be `keys` if they are narrow
     int64_t[::1] n_distinct,       # OUT  (n_buckets,), arcs when parallel ones are one
     int8_t[::1] unlike,            # OUT  (n_buckets,), whether some sum is not 1
-    int64_t[::1] bad,              # OUT  (n_buckets,), first record of a sum not allowed, or -1
+    int64_t[::1] bad,              # OUT  (n_buckets,), first arc of a sum not allowed, or -1
     int64_t begin,
     int64_t end,
     int n_threads,
 ):
     """Sort buckets by (source, target) and look at the sums of parallel arcs."""
     cdef int64_t b
+    cdef const key_t *first_key = NULL
+    cdef float64_t *weights = NULL
+    cdef int32_t *first_target = NULL
+    if keys.shape[0] > 0:
+        first_key, first_target = &keys[0], &targets[0]
+    if values.shape[0] > 0:
+        weights = &values[0]
     for b in prange(
         begin, end, nogil=True, schedule="dynamic", chunksize=1, num_threads=n_threads
     ):
-        if records.shape[1] == 2:
-            _sort_bucket(records, starts, nodes, bits, origin, scratch, low, high, n_distinct,
-                         unlike, bad, 2, b)
-        else:
-            _sort_bucket(records, starts, nodes, bits, origin, scratch, low, high, n_distinct,
-                         unlike, bad, 1, b)
+        _sort_bucket(first_key, weights, starts[b + 1] - starts[b], starts[b], nodes[b],
+                     nodes[b + 1], bits, scratch, &taken[0], low, high, &indptr[1], first_target,
+                     &n_distinct[b], &unlike[b], &bad[b])
 
 
 cdef inline void _sort_bucket(
-    uint64_t[:, ::1] records,
-    const int64_t[::1] starts,
-    const int64_t[::1] nodes,
+    const key_t *keys,
+    float64_t *weights,
+    int64_t n,
+    int64_t arc,
+    int64_t first,
+    int64_t last,
     int bits,
-    int64_t origin,
     uint64_t[:, ::1] scratch,
+    int32_t *taken,
     float64_t low,
     float64_t high,
-    int64_t[::1] n_distinct,
-    int8_t[::1] unlike,
-    int64_t[::1] bad,
-    int stride,
-    int64_t b,
+    int64_t *ends,
+    int32_t *targets,
+    int64_t *n_distinct,
+    int8_t *unlike,
+    int64_t *bad,
 ) noexcept nogil:
-    cdef int64_t n = starts[b + 1] - starts[b]
-    cdef int key_bits = bits
-    cdef uint64_t *bucket
-    unlike[b] = 0
-    bad[b] = -1
-    n_distinct[b] = 0
-    if n == 0:
-        return
-    while ((nodes[b + 1] - nodes[b] - 1) >> (key_bits - bits)) > 0:
-        key_bits += 1
-    bucket = &records[starts[b], 0]
-    ge_sort(
-        bucket, &scratch[starts[b] - origin, 0], n, stride, <uint64_t>nodes[b] << bits, key_bits
-    )
-    n_distinct[b] = ge_look_at_sums(bucket, n, stride, low, high, &unlike[b], &bad[b])
-    if bad[b] >= 0:
-        bad[b] += starts[b]
+    cdef int64_t slot = ge_claim(taken)
+    if weights != NULL:
+        weights += arc
+        ge_sort_bucket(keys + arc, weights, n, arc, first, last, bits, sizeof(key_t) == 8, ends,
+                       targets + arc, &scratch[slot, 0])
+        n_distinct[0] = ge_look_at_sums(targets + arc, weights, n, arc, ends + first, last - first,
+                                        low, high, unlike, bad)
+    else:
+        ge_sort_bucket(keys + arc, NULL, n, arc, first, last, bits, sizeof(key_t) == 8, ends,
+                       targets + arc, &scratch[slot, 0])
+        n_distinct[0] = ge_look_at_sums(targets + arc, NULL, n, arc, ends + first, last - first,
+                                        low, high, unlike, bad)
+    ge_give_back(taken, slot)
 
 
-def write_rows(
-    const uint64_t[:, ::1] records,  # IN   sorted, as above
+def merge_rows(
+    const int32_t[::1] targets,    # IN   (n_arcs,), sorted, as above
+    const float64_t[::1] values,   # IN   (n_arcs,), or empty
     const int64_t[::1] starts,     # IN   (n_buckets + 1,)
     const int64_t[::1] nodes,      # IN   (n_buckets + 1,)
-    int bits,
     const int64_t[::1] arcs,       # IN   (n_buckets + 1,), of the buckets in the CSR
-    int64_t[::1] indptr,           # OUT  (n_nodes + 1,)
-    int32_t[::1] indices,          # OUT  (n_arcs,)
-    float32_t[::1] weights,        # OUT  (n_arcs,), or empty
+    int64_t[::1] indptr,           # IN OUT  (n_nodes + 1,)
+    int32_t[::1] indices,          # OUT  (n_distinct,), may be `targets` if none are parallel
+    float32_t[::1] weights,        # OUT  (n_distinct,), or empty
     int64_t begin,
     int64_t end,
     int n_threads,
 ):
-    """Write the rows of buckets, parallel arcs summed."""
+    """Make parallel arcs one, and sum their weights."""
     cdef int64_t b
-    indptr[0] = 0
+    cdef const float64_t *summands = NULL
+    cdef float32_t *sums = NULL
+    if indices.shape[0] == 0:
+        return
+    if values.shape[0] > 0:
+        summands = &values[0]
+    if weights.shape[0] > 0:
+        sums = &weights[0]
     for b in prange(
         begin, end, nogil=True, schedule="dynamic", chunksize=1, num_threads=n_threads
     ):
-        if records.shape[1] == 2:
-            _write_bucket(records, starts, nodes, bits, arcs, indptr, indices, weights, 2, b)
-        else:
-            _write_bucket(records, starts, nodes, bits, arcs, indptr, indices, weights, 1, b)
-
-
-cdef inline void _write_bucket(
-    const uint64_t[:, ::1] records,
-    const int64_t[::1] starts,
-    const int64_t[::1] nodes,
-    int bits,
-    const int64_t[::1] arcs,
-    int64_t[::1] indptr,
-    int32_t[::1] indices,
-    float32_t[::1] weights,
-    int stride,
-    int64_t b,
-) noexcept nogil:
-    cdef const uint64_t *bucket = NULL
-    cdef int32_t *targets = NULL
-    cdef float32_t *sums = NULL
-    cdef int64_t n = starts[b + 1] - starts[b]
-    if n > 0:
-        bucket = &records[starts[b], 0]
-        targets = &indices[0]
-    if weights.shape[0] > 0:
-        sums = &weights[0]
-        ge_write_rows(
-            bucket, n, stride, bits, nodes[b], nodes[b + 1], arcs[b], &indptr[0], targets, sums
-        )
-    else:
-        ge_write_rows(
-            bucket, n, stride, bits, nodes[b], nodes[b + 1], arcs[b], &indptr[0], targets, NULL
-        )
+        ge_merge_rows(&targets[0], summands, starts[b], arcs[b], &indptr[nodes[b] + 1],
+                      nodes[b + 1] - nodes[b], &indices[0], sums)
 
 
 def is_symmetric(
