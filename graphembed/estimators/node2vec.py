@@ -17,7 +17,8 @@ from graphembed._validation import (
     positive_float,
 )
 from graphembed.estimators._gensim import MAX_WALK_LENGTH, train_gensim
-from graphembed.estimators._skipgram import SkipGramConfig, train_skipgram
+from graphembed.estimators._hierarchical import HierarchicalSoftmax
+from graphembed.estimators._skipgram import NegativeSampling, SkipGramConfig, train_skipgram
 from graphembed.estimators.base import NodeEmbedding
 from graphembed.graph import Graph
 from graphembed.samplers.corpus import WalkCorpus
@@ -31,6 +32,7 @@ from graphembed.samplers.walks import (
 _SKIPGRAM_CONSTRAINTS: dict[str, Constraint] = {
     "n_components": int_at_least(1),
     "window": int_at_least(1),
+    "loss": one_of("ns", "hs"),
     "negative": int_at_least(1),
     "ns_exponent": float_in(-1.0, 1.0),
     "epochs": int_at_least(1),
@@ -49,6 +51,7 @@ class _WalkEmbedding(NodeEmbedding):
     walk_length: int
     n_walks: int
     window: int
+    loss: str
     negative: int
     ns_exponent: float
     epochs: int
@@ -84,6 +87,7 @@ class _WalkEmbedding(NodeEmbedding):
         config = SkipGramConfig(
             n_components=self.n_components,
             window=self.window,
+            loss=self.loss,
             negative=self.negative,
             ns_exponent=self.ns_exponent,
             epochs=self.epochs,
@@ -92,8 +96,11 @@ class _WalkEmbedding(NodeEmbedding):
             shrink_windows=self.shrink_windows,
             negative_sharing=self.negative_sharing,
         )
-        train = train_gensim if self.trainer == "gensim" else train_skipgram
-        embedding, stats = train(corpus, config, verbose=self.verbose)
+        if self.trainer == "gensim":
+            embedding, stats = train_gensim(corpus, config, verbose=self.verbose)
+        else:
+            grid = HierarchicalSoftmax if self.loss == "hs" else NegativeSampling
+            embedding, stats = train_skipgram(corpus, config, grid, verbose=self.verbose)
         return embedding, {"strategy": walker.strategy, **asdict(stats)}
 
 
@@ -217,6 +224,7 @@ class Node2Vec(_WalkEmbedding):
         learning_rate: float = 0.025,
         min_learning_rate: float = 0.0001,
         shrink_windows: bool = True,
+        loss: str = "ns",
         negative_sharing: int = 8,
         strategy: str = "auto",
         memory_budget: int = DEFAULT_MEMORY_BUDGET,
@@ -237,6 +245,7 @@ class Node2Vec(_WalkEmbedding):
         self.learning_rate = learning_rate
         self.min_learning_rate = min_learning_rate
         self.shrink_windows = shrink_windows
+        self.loss = loss
         self.negative_sharing = negative_sharing
         self.strategy = strategy
         self.memory_budget = memory_budget
@@ -342,6 +351,7 @@ class DeepWalk(_WalkEmbedding):
         learning_rate: float = 0.025,
         min_learning_rate: float = 0.0001,
         shrink_windows: bool = True,
+        loss: str = "ns",
         negative_sharing: int = 8,
         trainer: str = "graphembed",
         random_state: Any = None,
@@ -358,6 +368,7 @@ class DeepWalk(_WalkEmbedding):
         self.learning_rate = learning_rate
         self.min_learning_rate = min_learning_rate
         self.shrink_windows = shrink_windows
+        self.loss = loss
         self.negative_sharing = negative_sharing
         self.trainer = trainer
         self.random_state = random_state
