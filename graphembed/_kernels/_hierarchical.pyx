@@ -4,10 +4,10 @@ The tree is an array `up` of 2 n_nodes - 2 words: places 0 .. n_nodes - 1 are th
 of the graph), n_nodes + i is inner node i, and the last inner node is the root, which has no place.
 A word is the step to the parent: (inner node << 1 | bit). The path of a node is read upwards.
 
-The loss of a pair is a sum over the inner nodes of the context's path, so a pair need not be trained
-as a whole: inner nodes, not leaves, are dealt to the columns of the grid, and the steps of a pool are
-sorted into its buckets. Buckets that share neither part share no row of either table, the root's
-included.
+The loss of a pair is a sum over the inner nodes of the context's path, so a pair need not be
+trained as a whole: inner nodes, not leaves, are dealt to the columns of the grid, and the steps of
+a pool are sorted into its buckets. Buckets that share neither row nor column share no row of
+either table, the root's included.
 """
 
 from cython.parallel cimport prange
@@ -57,8 +57,8 @@ def build_tree(
 ):
     """Huffman's tree: inner node i joins the two lightest trees that are left.
 
-    Leaves are taken in `order` and inner nodes in the order of their making, which is that of rising
-    weight too. Of equal weight a leaf comes before an inner node, which gives the tree of least depth.
+    Leaves are taken in `order` and inner nodes in the order of their making, which is that of
+    rising weight too. Of equal weight a leaf comes before an inner node: the tree of least depth.
     """
     cdef int64_t i
     with nogil:

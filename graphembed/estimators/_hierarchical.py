@@ -1,13 +1,11 @@
 """Skip-gram with hierarchical softmax: the grid over a Huffman tree."""
 
-from collections.abc import Callable
-
 import numpy as np
 from numpy.typing import NDArray
 
 from graphembed._kernels import _hierarchical
 from graphembed._threads import run_parallel
-from graphembed.estimators._skipgram import CHUNKS, INSTRUCTIONS, Grid
+from graphembed.estimators._skipgram import CHUNKS, INSTRUCTIONS, Grid, Kernel, PairOptions
 
 # A subtree with more than this share of a column's steps is dealt out node by node.
 _SUBTREES_PER_COLUMN = 4
@@ -38,27 +36,36 @@ class HierarchicalSoftmax(Grid):
         return n_steps / max(1, int(visits.sum())), 2
 
     def _count(
-        self, walks: NDArray[np.int32], walk_ids: NDArray[np.int64], counts: NDArray[np.int64],
-        what: tuple[int, ...],
-    ) -> Callable[[int, int, int], None]:
+        self,
+        walks: NDArray[np.int32],
+        walk_ids: NDArray[np.int64],
+        counts: NDArray[np.int64],
+        what: PairOptions,
+    ) -> Kernel:
         return lambda a, b, n: _hierarchical.count_steps(
             walks, walk_ids, self.part, self.up, self.column, self.pairs_of_chunk, counts, *what,
             a, b, n,
         )  # fmt: skip
 
     def _fill(
-        self, walks: NDArray[np.int32], walk_ids: NDArray[np.int64], cursors: NDArray[np.int64],
-        what: tuple[int, ...],
-    ) -> Callable[[int, int, int], None]:
+        self,
+        walks: NDArray[np.int32],
+        walk_ids: NDArray[np.int64],
+        cursors: NDArray[np.int64],
+        what: PairOptions,
+    ) -> Kernel:
         return lambda a, b, n: _hierarchical.fill_steps(
             walks, walk_ids, self.part, self.up, self.column, cursors, self.centres,
             self.targets.view(np.uint32), *what, a, b, n,
         )  # fmt: skip
 
     def _train(
-        self, diagonals: tuple[int, int], starts: NDArray[np.int64], rates: NDArray[np.float32],
+        self,
+        diagonals: tuple[int, int],
+        starts: NDArray[np.int64],
+        rates: NDArray[np.float32],
         schedule: NDArray[np.int32],
-    ) -> Callable[[int, int, int], None]:
+    ) -> Kernel:
         return lambda a, b, n: _hierarchical.train_diagonals(
             *diagonals, starts, self.centres, self.targets.view(np.uint32), self.input,
             self.output, rates, schedule, INSTRUCTIONS, a, b, n,
@@ -71,7 +78,7 @@ class HierarchicalSoftmax(Grid):
 def huffman_tree(
     visits: NDArray[np.int64],
 ) -> tuple[NDArray[np.uint32], NDArray[np.int64], NDArray[np.int64]]:
-    """Build Huffman's tree over the visits; of equal visits the node with the smaller index is first.
+    """Build Huffman's tree over the visits; of equal ones the node with the smaller index is first.
 
     Returns
     -------

@@ -35,6 +35,10 @@ _PARTS = ((16, 64), (32, 4096))
 INSTRUCTIONS = len(_skipgram.INSTRUCTION_SETS) - 1  # the fastest
 CHUNKS = 64  # of a pool; fixed, so that the order of the pairs does not depend on n_threads
 
+Kernel = Callable[[int, int, int], None]  # what run_parallel calls
+# n_parts, window, shrink, first and last position of the centres, seed
+PairOptions = tuple[int, int, bool, int, int, int]
+
 
 @dataclass(frozen=True)
 class SkipGramConfig:
@@ -151,23 +155,32 @@ class Grid(ABC):
 
     @abstractmethod
     def _count(
-        self, walks: NDArray[np.int32], walk_ids: NDArray[np.int64], counts: NDArray[np.int64],
-        what: tuple[int, ...],
-    ) -> Callable[[int, int, int], None]:
+        self,
+        walks: NDArray[np.int32],
+        walk_ids: NDArray[np.int64],
+        counts: NDArray[np.int64],
+        what: PairOptions,
+    ) -> Kernel:
         """Kernel that counts the entries of the buckets in every chunk."""
 
     @abstractmethod
     def _fill(
-        self, walks: NDArray[np.int32], walk_ids: NDArray[np.int64], cursors: NDArray[np.int64],
-        what: tuple[int, ...],
-    ) -> Callable[[int, int, int], None]:
+        self,
+        walks: NDArray[np.int32],
+        walk_ids: NDArray[np.int64],
+        cursors: NDArray[np.int64],
+        what: PairOptions,
+    ) -> Kernel:
         """Kernel that sorts the entries into their buckets."""
 
     @abstractmethod
     def _train(
-        self, diagonals: tuple[int, int], starts: NDArray[np.int64], rates: NDArray[np.float32],
+        self,
+        diagonals: tuple[int, int],
+        starts: NDArray[np.int64],
+        rates: NDArray[np.float32],
         schedule: NDArray[np.int32],
-    ) -> Callable[[int, int, int], None]:
+    ) -> Kernel:
         """Kernel that trains these diagonals."""
 
     @abstractmethod
@@ -238,9 +251,7 @@ class Grid(ABC):
         work = len(walks) * (positions[1] - positions[0]) * min(c.window, walks.shape[1])
         work = int(work * self.entries_per_pair)
         counts = np.empty((CHUNKS, self.n_parts**2), np.int64)
-        run_parallel(
-            self._count(walks, walk_ids, counts, what), CHUNKS, self.n_threads, work=work
-        )
+        run_parallel(self._count(walks, walk_ids, counts, what), CHUNKS, self.n_threads, work=work)
         ends = np.cumsum(counts.T).reshape(counts.T.shape)
         cursors = np.ascontiguousarray((ends - counts.T).T)
         starts = np.concatenate([[0], ends[:, -1]])
@@ -248,9 +259,7 @@ class Grid(ABC):
             self.centres = self.targets = np.empty(0, np.int32)  # before there are new ones
             self.centres = np.empty(starts[-1] + starts[-1] // 16, np.int32)
             self.targets = np.empty_like(self.centres)
-        run_parallel(
-            self._fill(walks, walk_ids, cursors, what), CHUNKS, self.n_threads, work=work
-        )
+        run_parallel(self._fill(walks, walk_ids, cursors, what), CHUNKS, self.n_threads, work=work)
         return starts
 
     def _train_diagonals(
@@ -305,25 +314,34 @@ class NegativeSampling(Grid):
         )
 
     def _count(
-        self, walks: NDArray[np.int32], walk_ids: NDArray[np.int64], counts: NDArray[np.int64],
-        what: tuple[int, ...],
-    ) -> Callable[[int, int, int], None]:
+        self,
+        walks: NDArray[np.int32],
+        walk_ids: NDArray[np.int64],
+        counts: NDArray[np.int64],
+        what: PairOptions,
+    ) -> Kernel:
         return lambda a, b, n: _skipgram.count_pairs(
             walks, walk_ids, self.part, counts, *what, a, b, n
         )
 
     def _fill(
-        self, walks: NDArray[np.int32], walk_ids: NDArray[np.int64], cursors: NDArray[np.int64],
-        what: tuple[int, ...],
-    ) -> Callable[[int, int, int], None]:
+        self,
+        walks: NDArray[np.int32],
+        walk_ids: NDArray[np.int64],
+        cursors: NDArray[np.int64],
+        what: PairOptions,
+    ) -> Kernel:
         return lambda a, b, n: _skipgram.fill_pairs(
             walks, walk_ids, self.part, cursors, self.centres, self.targets, *what, a, b, n
         )
 
     def _train(
-        self, diagonals: tuple[int, int], starts: NDArray[np.int64], rates: NDArray[np.float32],
+        self,
+        diagonals: tuple[int, int],
+        starts: NDArray[np.int64],
+        rates: NDArray[np.float32],
         schedule: NDArray[np.int32],
-    ) -> Callable[[int, int, int], None]:
+    ) -> Kernel:
         seed = self._stream("noise", self.n_pools)
         return lambda a, b, n: _skipgram.train_diagonals(
             *diagonals, starts, self.centres, self.targets, self.input, self.output,
