@@ -270,10 +270,10 @@ class DeepWalk(_WalkEmbedding):
     """DeepWalk: skip-gram over first-order random walks.
 
     The model of Perozzi et al. 2014 (algorithms 1 and 2), as `Node2Vec` with p = q = 1; edge
-    weights steer the walks. It is trained with negative sampling or, with ``loss="hs"``, with the paper's
-    hierarchical softmax: ``P(v | u) = product over the path from the root to v of
-    sigma((1 - 2 b) z_u . c_i)``, where b is the branch that the path takes at the inner node i of a
-    Huffman tree over the visits (Mikolov et al. 2013, eq. 3).
+    weights steer the walks. It is trained with negative sampling or, with ``loss="hs"``, with the
+    paper's hierarchical softmax: ``P(v | u) = product over the path from the root to v of
+    sigma((1 - 2 b) z_u . c_i)``, where b is the branch that the path takes at the inner node i of
+    a Huffman tree over the visits (Mikolov et al. 2013, eq. 3).
 
     Parameters
     ----------
@@ -337,8 +337,8 @@ class DeepWalk(_WalkEmbedding):
     places of a walk are equally likely pairs. The tree is that of the visits in the first epoch; of
     equal weights a leaf comes before an inner node, and the node with the smaller index before the
     other. A pair takes as many steps as its path is long, on average less than 1 + the entropy of
-    the visits in bits. The vectors are the same, bit by bit, for any `n_jobs`: inner nodes are dealt
-    to the columns of the grid, so that no two threads move the same one, not even the root.
+    the visits in bits. The vectors are the same, bit by bit, for any `n_jobs`: inner nodes are
+    dealt to the columns of the grid, so that no two threads move the same one, not even the root.
 
     References
     ----------
