@@ -91,6 +91,7 @@ def test_p_and_q_are_obeyed():
         ("learning_rate", 0.1),
         ("min_learning_rate", 0.02),
         ("shrink_windows", False),
+        ("loss", "hs"),
         ("negative_sharing", 1),
     ],
 )

@@ -590,7 +590,7 @@ INTERRUPT = """
     owner, name = {
         "sample_walks": (walks, "effective_n_threads"),
         "count_corpus": (WalkCorpus, "add_visits"),
-        "train_pool": (_skipgram._Grid, "train_pool"),
+        "train_pool": (_skipgram.Grid, "train_pool"),
     }[sys.argv[1]]
     setattr(owner, name, armed(getattr(owner, name)))
     try:
@@ -598,7 +598,8 @@ INTERRUPT = """
             sample_walks(graph, n_walks=40, p=0.5, q=2.0, strategy="rejection", n_jobs=2)
         else:
             n_walks = 100 if sys.argv[1] == "count_corpus" else 2
-            Node2Vec(n_walks=n_walks, q=0.5, random_state=0, n_jobs=2).fit(graph)
+            model = Node2Vec(n_walks=n_walks, q=0.5, loss=sys.argv[2], random_state=0, n_jobs=2)
+            model.fit(graph)
         raise SystemExit("the work ended before the interrupt")
     except KeyboardInterrupt as error:
         latency = time.monotonic() - sent[0]
@@ -614,10 +615,13 @@ INTERRUPT = """
 """
 
 
-@pytest.mark.parametrize("phase", ["sample_walks", "count_corpus", "train_pool"])
-def test_ctrl_c(phase):
+@pytest.mark.parametrize(
+    ("phase", "loss"),
+    [("sample_walks", ""), ("count_corpus", "ns"), ("train_pool", "ns"), ("train_pool", "hs")],
+)
+def test_ctrl_c(phase, loss):
     done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(INTERRUPT), phase],
+        [sys.executable, "-c", textwrap.dedent(INTERRUPT), phase, loss],
         capture_output=True,
         text=True,
         timeout=100,

@@ -14,6 +14,7 @@ from libc.string cimport memset
 from graphembed._kernels._alias cimport alias_row
 from graphembed._kernels._rng cimport bounded, draw, stream, unit
 from graphembed._kernels._typedefs cimport float32_t, float64_t, int32_t, int64_t, uint64_t
+from graphembed._kernels._windows cimport first_walk, length, reach
 
 
 cdef extern from "_sgns.h" nogil:
@@ -176,24 +177,6 @@ cdef void _build_part(
 # ---------------------------------------------------------------------------------------------
 
 
-cdef inline int64_t _length(const int32_t[:, ::1] walks, int64_t i) noexcept nogil:
-    cdef int64_t length = walks.shape[1]
-    while length > 0 and walks[i, length - 1] < 0:
-        length -= 1
-    return length
-
-
-cdef inline int64_t _reach(
-    uint64_t key, int64_t position, int64_t window, bint shrink
-) noexcept nogil:
-    """word2vec's reduced window: uniform on 1 .. window."""
-    return 1 + <int64_t>bounded(draw(key, position), window) if shrink else window
-
-
-cdef inline int64_t _n_rows(int64_t chunk, int64_t n_chunks, int64_t n_walks) noexcept nogil:
-    return n_walks * chunk // n_chunks
-
-
 def count_pairs(
     const int32_t[:, ::1] walks,     # IN   (n_walks, walk_length), -1 padded
     const int64_t[::1] walk_ids,     # IN   (n_walks,)
@@ -232,18 +215,18 @@ cdef void _count_chunk(
     uint64_t seed,
     int64_t c,
 ) noexcept nogil:
-    cdef int64_t i, j, k, length, reach, row, n_chunks = counts.shape[0]
+    cdef int64_t i, j, k, n, far, row, n_chunks = counts.shape[0]
     cdef uint64_t key
     memset(&counts[c, 0], 0, counts.shape[1] * sizeof(int64_t))
     for i in range(
-        _n_rows(c, n_chunks, walks.shape[0]), _n_rows(c + 1, n_chunks, walks.shape[0])
+        first_walk(c, n_chunks, walks.shape[0]), first_walk(c + 1, n_chunks, walks.shape[0])
     ):
         key = stream(seed, walk_ids[i])
-        length = _length(walks, i)
-        for j in range(first, min(length, last)):
-            reach = _reach(key, j, window, shrink)
+        n = length(walks, i)
+        for j in range(first, min(n, last)):
+            far = reach(key, j, window, shrink)
             row = part[walks[i, j]] * n_parts
-            for k in range(max(0, j - reach), min(length, j + reach + 1)):
+            for k in range(max(0, j - far), min(n, j + far + 1)):
                 if k != j:
                     counts[c, row + part[walks[i, k]]] += 1
 
@@ -291,17 +274,17 @@ cdef void _fill_chunk(
     uint64_t seed,
     int64_t c,
 ) noexcept nogil:
-    cdef int64_t i, j, k, length, reach, row, place, bucket, n_chunks = cursors.shape[0]
+    cdef int64_t i, j, k, n, far, row, place, bucket, n_chunks = cursors.shape[0]
     cdef uint64_t key
     for i in range(
-        _n_rows(c, n_chunks, walks.shape[0]), _n_rows(c + 1, n_chunks, walks.shape[0])
+        first_walk(c, n_chunks, walks.shape[0]), first_walk(c + 1, n_chunks, walks.shape[0])
     ):
         key = stream(seed, walk_ids[i])
-        length = _length(walks, i)
-        for j in range(first, min(length, last)):
-            reach = _reach(key, j, window, shrink)
+        n = length(walks, i)
+        for j in range(first, min(n, last)):
+            far = reach(key, j, window, shrink)
             row = part[walks[i, j]] * n_parts
-            for k in range(max(0, j - reach), min(length, j + reach + 1)):
+            for k in range(max(0, j - far), min(n, j + far + 1)):
                 if k != j:
                     bucket = row + part[walks[i, k]]
                     place = cursors[c, bucket]

@@ -1,12 +1,14 @@
-"""Skip-gram with negative sampling, trained on walks as they are made.
+"""Skip-gram, trained on walks as they are made.
 
-The plan of one run: count how often the walks visit each node (the noise distribution needs it);
-then, pool after pool of walks, split the nodes into random parts, sort the pool's pairs into a grid
-of buckets and train the grid, row against column (see `_kernels/_skipgram.pyx`).
+The plan of one run: count how often the walks visit each node (the noise distribution and Huffman's
+tree need it); then, pool after pool of walks, split the nodes into random parts, sort the pool's
+pairs into a grid of buckets and train the grid, row against column (see `_kernels/_skipgram.pyx`).
 """
 
 import itertools
 import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,9 +20,9 @@ from graphembed._threads import run_parallel
 from graphembed.samplers.corpus import WalkCorpus
 from graphembed.samplers.walks import walks_per_block
 
-# A pool holds about so many pairs (8 bytes each), 2 for every node of a large graph, ...
-_PAIRS_PER_POOL = 2**22
-_PAIRS_PER_NODE = 2
+# A pool holds about so many entries (8 bytes each), 2 for every node of a large graph, ...
+_ENTRIES_PER_POOL = 2**22
+_ENTRIES_PER_NODE = 2
 # ... and on one diagonal so many table elements are touched at most, some tenths of a second of
 # one core.
 _ELEMENTS_PER_DIAGONAL = 2**29
@@ -30,8 +32,12 @@ _ELEMENTS_PER_CALL = 2**29
 # (parts, nodes per part): the largest of them that the graph is large enough for. A part must offer
 # a choice of negatives; many parts leave few pairs to a bucket.
 _PARTS = ((16, 64), (32, 4096))
-_INSTRUCTIONS = len(_skipgram.INSTRUCTION_SETS) - 1  # the fastest
-_CHUNKS = 64  # of a pool; fixed, so that the order of the pairs does not depend on n_threads
+INSTRUCTIONS = len(_skipgram.INSTRUCTION_SETS) - 1  # the fastest
+CHUNKS = 64  # of a pool; fixed, so that the order of the pairs does not depend on n_threads
+
+Kernel = Callable[[int, int, int], None]  # what run_parallel calls
+# n_parts, window, shrink, first and last position of the centres, seed
+PairOptions = tuple[int, int, bool, int, int, int]
 
 
 @dataclass(frozen=True)
@@ -40,6 +46,7 @@ class SkipGramConfig:
 
     n_components: int
     window: int
+    loss: str
     negative: int
     ns_exponent: float
     epochs: int
@@ -76,14 +83,17 @@ def count_corpus(corpus: WalkCorpus, stats: TrainingStats, verbose: int) -> NDAr
 
 
 def train_skipgram(
-    corpus: WalkCorpus, config: SkipGramConfig, *, verbose: int = 0
+    corpus: WalkCorpus, config: SkipGramConfig, grid: "type[Grid]", *, verbose: int = 0
 ) -> tuple[NDArray[np.float32], TrainingStats]:
-    """Train on all epochs of `corpus`; row i of the result is the vector of node i."""
+    """Train on all epochs of `corpus`; row i of the result is the vector of node i.
+
+    `grid` is the loss: `NegativeSampling` or `HierarchicalSoftmax`.
+    """
     stats = TrainingStats()
     visits = count_corpus(corpus, stats, verbose)
     begin = time.perf_counter()
     n_pairs = 0
-    model = _Grid(corpus, config, visits)
+    model = grid(corpus, config, visits)
     total = config.epochs * corpus.n_walks * corpus.n_nodes
     done = 0
     with tqdm(
@@ -106,8 +116,11 @@ def train_skipgram(
     return model.embedding(), stats
 
 
-class _Grid:
-    """The two tables, and the training of one pool of walks."""
+class Grid(ABC):
+    """The two tables, and the training of one pool of walks.
+
+    The pool becomes entries: a centre, and what of the output table it is trained against.
+    """
 
     def __init__(
         self, corpus: WalkCorpus, config: SkipGramConfig, visits: NDArray[np.int64]
@@ -118,20 +131,11 @@ class _Grid:
         self.n_pools = 0
         n_nodes = corpus.n_nodes
         self.n_parts = max(1, *(min(parts, n_nodes // size) for parts, size in _PARTS))
-        n_strata = -(-n_nodes // self.n_parts)
-        # Rounded, because the last bits of a power are not the same on all processors
-        noise = (visits.astype(np.float64) ** config.ns_exponent).astype(np.float32)
-        self.noise = noise.astype(np.float64)
         self.order = np.argsort(-visits, kind="stable").astype(np.int32)
         self.part = np.empty(n_nodes, np.int32)
-        self.members = np.empty((self.n_parts, n_strata), np.int32)
-        self.cells = np.empty((self.n_parts, 2 * n_strata), np.uint64)
-        self.scratch = np.empty((self.n_parts, n_strata), np.float64)
-        self.negatives = np.empty((self.n_parts, 2 * config.negative), np.int32)
-        size = _skipgram.scratch_size(config.negative, config.negative_sharing)
-        self.work_space = np.empty((self.n_parts, size), np.float32)
+        self.members = np.empty((self.n_parts, -(-n_nodes // self.n_parts)), np.int32)
         self.centres = np.empty(0, np.int32)
-        self.contexts = np.empty(0, np.int32)
+        self.targets = np.empty(0, np.int32)
         self.stride = -(-config.n_components // _skipgram.LANES) * _skipgram.LANES
         self.input = _aligned_table(n_nodes, self.stride)
         self.output = _aligned_table(n_nodes, self.stride)
@@ -142,17 +146,55 @@ class _Grid:
             self.n_threads,
             work=self.input.size,
         )
+        self.entries_per_pair, self.rows_per_entry = self._prepare(visits)
         self.walks_per_pool, self.positions_per_pool = self._pool_size(corpus.walk_length)
+
+    @abstractmethod
+    def _prepare(self, visits: NDArray[np.int64]) -> tuple[float, int]:
+        """Make what the loss needs; returns the entries of a pair on average, and their rows."""
+
+    @abstractmethod
+    def _count(
+        self,
+        walks: NDArray[np.int32],
+        walk_ids: NDArray[np.int64],
+        counts: NDArray[np.int64],
+        what: PairOptions,
+    ) -> Kernel:
+        """Kernel that counts the entries of the buckets in every chunk."""
+
+    @abstractmethod
+    def _fill(
+        self,
+        walks: NDArray[np.int32],
+        walk_ids: NDArray[np.int64],
+        cursors: NDArray[np.int64],
+        what: PairOptions,
+    ) -> Kernel:
+        """Kernel that sorts the entries into their buckets."""
+
+    @abstractmethod
+    def _train(
+        self,
+        diagonals: tuple[int, int],
+        starts: NDArray[np.int64],
+        rates: NDArray[np.float32],
+        schedule: NDArray[np.int32],
+    ) -> Kernel:
+        """Kernel that trains these diagonals."""
+
+    @abstractmethod
+    def _n_pairs(self, n_entries: int) -> int:
+        """Pairs of the pool that was sorted last."""
 
     def _pool_size(self, walk_length: int) -> tuple[int, int]:
         """Walks of a pool, and positions of each: all, unless one walk is too long."""
         c = self.config
-        elements_per_pair = (c.negative + 2) * self.stride
         most = min(
-            max(_PAIRS_PER_POOL, _PAIRS_PER_NODE * len(self.part)),
-            max(1, self.n_parts * _ELEMENTS_PER_DIAGONAL // elements_per_pair),
+            max(_ENTRIES_PER_POOL, _ENTRIES_PER_NODE * len(self.part)),
+            max(1, self.n_parts * _ELEMENTS_PER_DIAGONAL // (self.rows_per_entry * self.stride)),
         )
-        per_walk = _mean_pairs(walk_length, c.window, c.shrink_windows)
+        per_walk = self.entries_per_pair * _mean_pairs(walk_length, c.window, c.shrink_windows)
         if per_walk <= most:
             return int(most / max(1.0, per_walk)), walk_length
         return 1, max(1, int(walk_length * most / per_walk))
@@ -175,17 +217,17 @@ class _Grid:
         """
         c, n_parts = self.config, self.n_parts
         self._split_nodes()
-        starts = self._sort_pairs(walk_ids, walks, positions)
+        starts = self._sort_entries(walk_ids, walks, positions)
         progress = share[0] + (share[1] - share[0]) * np.arange(n_parts) / n_parts
         rates = np.maximum(c.min_learning_rate, c.learning_rate * (1.0 - progress))
         rates = rates.astype(np.float32)
-        elements = int(starts[-1]) * (c.negative + 2) * self.stride
+        elements = int(starts[-1]) * self.rows_per_entry * self.stride
         n_calls = min(n_parts, 1 + elements // (self.n_threads * _ELEMENTS_PER_CALL))
         ends = [n_parts * i // n_calls for i in range(n_calls + 1)]
         for first, last in itertools.pairwise(ends):
             self._train_diagonals(first, last, starts, rates, elements // n_calls)
         self.n_pools += 1
-        return int(starts[-1])
+        return self._n_pairs(int(starts[-1]))
 
     def _split_nodes(self) -> None:
         seed = self._stream("parts", self.n_pools)
@@ -197,16 +239,8 @@ class _Grid:
             self.n_threads,
             work=len(self.order),
         )
-        run_parallel(
-            lambda a, b, n: _skipgram.build_noise(
-                self.members, self.noise, self.scratch, self.cells, a, b, n
-            ),
-            self.n_parts,
-            self.n_threads,
-            work=len(self.order),
-        )
 
-    def _sort_pairs(
+    def _sort_entries(
         self,
         walk_ids: NDArray[np.int64],
         walks: NDArray[np.int32],
@@ -215,30 +249,17 @@ class _Grid:
         c, seed = self.config, self._stream("window")
         what = (self.n_parts, c.window, c.shrink_windows, *positions, seed)
         work = len(walks) * (positions[1] - positions[0]) * min(c.window, walks.shape[1])
-        counts = np.empty((_CHUNKS, self.n_parts**2), np.int64)
-        run_parallel(
-            lambda a, b, n: _skipgram.count_pairs(
-                walks, walk_ids, self.part, counts, *what, a, b, n
-            ),
-            _CHUNKS,
-            self.n_threads,
-            work=work,
-        )
+        work = int(work * self.entries_per_pair)
+        counts = np.empty((CHUNKS, self.n_parts**2), np.int64)
+        run_parallel(self._count(walks, walk_ids, counts, what), CHUNKS, self.n_threads, work=work)
         ends = np.cumsum(counts.T).reshape(counts.T.shape)
         cursors = np.ascontiguousarray((ends - counts.T).T)
         starts = np.concatenate([[0], ends[:, -1]])
         if len(self.centres) < starts[-1]:
-            self.centres = self.contexts = np.empty(0, np.int32)  # before there are new ones
+            self.centres = self.targets = np.empty(0, np.int32)  # before there are new ones
             self.centres = np.empty(starts[-1] + starts[-1] // 16, np.int32)
-            self.contexts = np.empty_like(self.centres)
-        run_parallel(
-            lambda a, b, n: _skipgram.fill_pairs(
-                walks, walk_ids, self.part, cursors, self.centres, self.contexts, *what, a, b, n
-            ),
-            _CHUNKS,
-            self.n_threads,
-            work=work,
-        )
+            self.targets = np.empty_like(self.centres)
+        run_parallel(self._fill(walks, walk_ids, cursors, what), CHUNKS, self.n_threads, work=work)
         return starts
 
     def _train_diagonals(
@@ -251,23 +272,85 @@ class _Grid:
     ) -> None:
         schedule = np.zeros(2 + 2 * self.n_parts, np.int32)
         schedule[2 : 2 + self.n_parts] = first
-        seed = self._stream("noise", self.n_pools)
         run_parallel(
-            lambda a, b, n: _skipgram.train_diagonals(
-                first, last, starts, self.centres, self.contexts, self.input, self.output,
-                self.members, self.cells, rates, self.negatives, self.work_space, schedule,
-                self.config.negative_sharing, _INSTRUCTIONS, seed, a, b, n,
-            ),
+            self._train((first, last), starts, rates, schedule),
             min(self.n_threads, self.n_parts),  # an item is a worker
             self.n_threads,
             work=min(elements // 256, 2**21),  # one call, so that all workers are in it
-        )  # fmt: skip
+        )
 
     def embedding(self) -> NDArray[np.float32]:
-        """The input vectors; the context vectors are given up."""
+        """The input vectors; the output vectors are given up."""
         del self.output
         n_components = self.config.n_components
         return np.ascontiguousarray(self.input[:, :n_components])
+
+
+class NegativeSampling(Grid):
+    """The grid whose entries are pairs; the columns are parts of the nodes."""
+
+    def _prepare(self, visits: NDArray[np.int64]) -> tuple[float, int]:
+        c = self.config
+        # Rounded, because the last bits of a power are not the same on all processors
+        noise = (visits.astype(np.float64) ** c.ns_exponent).astype(np.float32)
+        self.noise = noise.astype(np.float64)
+        n_parts, n_strata = self.members.shape
+        self.cells = np.empty((n_parts, 2 * n_strata), np.uint64)
+        self.scratch = np.empty((n_parts, n_strata), np.float64)
+        self.negatives = np.empty((n_parts, 2 * c.negative), np.int32)
+        size = _skipgram.scratch_size(c.negative, c.negative_sharing)
+        self.work_space = np.empty((n_parts, size), np.float32)
+        return 1.0, c.negative + 2
+
+    def _split_nodes(self) -> None:
+        super()._split_nodes()
+        run_parallel(
+            lambda a, b, n: _skipgram.build_noise(
+                self.members, self.noise, self.scratch, self.cells, a, b, n
+            ),
+            self.n_parts,
+            self.n_threads,
+            work=len(self.order),
+        )
+
+    def _count(
+        self,
+        walks: NDArray[np.int32],
+        walk_ids: NDArray[np.int64],
+        counts: NDArray[np.int64],
+        what: PairOptions,
+    ) -> Kernel:
+        return lambda a, b, n: _skipgram.count_pairs(
+            walks, walk_ids, self.part, counts, *what, a, b, n
+        )
+
+    def _fill(
+        self,
+        walks: NDArray[np.int32],
+        walk_ids: NDArray[np.int64],
+        cursors: NDArray[np.int64],
+        what: PairOptions,
+    ) -> Kernel:
+        return lambda a, b, n: _skipgram.fill_pairs(
+            walks, walk_ids, self.part, cursors, self.centres, self.targets, *what, a, b, n
+        )
+
+    def _train(
+        self,
+        diagonals: tuple[int, int],
+        starts: NDArray[np.int64],
+        rates: NDArray[np.float32],
+        schedule: NDArray[np.int32],
+    ) -> Kernel:
+        seed = self._stream("noise", self.n_pools)
+        return lambda a, b, n: _skipgram.train_diagonals(
+            *diagonals, starts, self.centres, self.targets, self.input, self.output,
+            self.members, self.cells, rates, self.negatives, self.work_space, schedule,
+            self.config.negative_sharing, INSTRUCTIONS, seed, a, b, n,
+        )  # fmt: skip
+
+    def _n_pairs(self, n_entries: int) -> int:
+        return n_entries
 
 
 def _mean_pairs(walk_length: int, window: int, shrink: bool) -> float:
