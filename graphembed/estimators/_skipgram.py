@@ -16,11 +16,16 @@ from tqdm import tqdm
 from graphembed._kernels import _skipgram
 from graphembed._threads import run_parallel
 from graphembed.samplers.corpus import WalkCorpus
+from graphembed.samplers.edges import EdgeSampler
 from graphembed.samplers.walks import walks_per_block
 
 # A pool holds about so many pairs (8 bytes each), 2 for every node of a large graph, ...
 _PAIRS_PER_POOL = 2**22
 _PAIRS_PER_NODE = 2
+# With one table, where what a bucket does to a part comes back to it at once, the updates of a pool
+# must be few: so many pairs for every node, but no fewer than this.
+_ONE_TABLE_PAIRS_PER_NODE = 8
+_ONE_TABLE_LEAST_PAIRS = 2**13
 # ... and on one diagonal so many table elements are touched at most, some tenths of a second of
 # one core.
 _ELEMENTS_PER_DIAGONAL = 2**29
@@ -47,6 +52,7 @@ class SkipGramConfig:
     min_learning_rate: float
     shrink_windows: bool
     negative_sharing: int
+    one_table: bool = False  # whether a node's vector is its context vector, too
 
 
 @dataclass
@@ -83,7 +89,7 @@ def train_skipgram(
     visits = count_corpus(corpus, stats, verbose)
     begin = time.perf_counter()
     n_pairs = 0
-    model = _Grid(corpus, config, visits)
+    model = _Grid(corpus, config, visits, corpus.walk_length)
     total = config.epochs * corpus.n_walks * corpus.n_nodes
     done = 0
     with tqdm(
@@ -106,23 +112,48 @@ def train_skipgram(
     return model.embedding(), stats
 
 
+def train_edges(
+    sampler: EdgeSampler, config: SkipGramConfig, n_samples: int, *, verbose: int = 0
+) -> tuple[NDArray[np.float32], TrainingStats]:
+    """Train on so many sampled arcs, each the walk of one step whose tail is the centre."""
+    stats = TrainingStats(n_steps=n_samples)
+    begin = time.perf_counter()
+    model = _Grid(sampler, config, sampler.frequencies, walk_length=2)
+    n_pairs = 0
+    with tqdm(
+        total=n_samples, desc="training", unit="edges", unit_scale=True, disable=not verbose
+    ) as bar:
+        for numbers, arcs in sampler.blocks(n_samples, model.walks_per_pool):
+            done = int(numbers[0])
+            share = (done / n_samples, (done + len(arcs)) / n_samples)
+            n_pairs += model.train_pool(numbers, arcs, (0, 1), share)
+            bar.update(len(arcs))
+    stats.n_pairs = n_pairs
+    stats.train_seconds = time.perf_counter() - begin
+    return model.embedding(), stats
+
+
 class _Grid:
     """The two tables, and the training of one pool of walks."""
 
     def __init__(
-        self, corpus: WalkCorpus, config: SkipGramConfig, visits: NDArray[np.int64]
+        self,
+        source: WalkCorpus | EdgeSampler,
+        config: SkipGramConfig,
+        frequencies: NDArray[np.int64] | NDArray[np.float64],
+        walk_length: int,
     ) -> None:
         self.config = config
-        self.seed = corpus.seed
-        self.n_threads = corpus.n_threads
+        self.seed = source.seed
+        self.n_threads = source.n_threads
         self.n_pools = 0
-        n_nodes = corpus.n_nodes
+        n_nodes = source.n_nodes
         self.n_parts = max(1, *(min(parts, n_nodes // size) for parts, size in _PARTS))
         n_strata = -(-n_nodes // self.n_parts)
         # Rounded, because the last bits of a power are not the same on all processors
-        noise = (visits.astype(np.float64) ** config.ns_exponent).astype(np.float32)
+        noise = (frequencies.astype(np.float64) ** config.ns_exponent).astype(np.float32)
         self.noise = noise.astype(np.float64)
-        self.order = np.argsort(-visits, kind="stable").astype(np.int32)
+        self.order = np.argsort(-frequencies, kind="stable").astype(np.int32)
         self.part = np.empty(n_nodes, np.int32)
         self.members = np.empty((self.n_parts, n_strata), np.int32)
         self.cells = np.empty((self.n_parts, 2 * n_strata), np.uint64)
@@ -134,7 +165,7 @@ class _Grid:
         self.contexts = np.empty(0, np.int32)
         self.stride = -(-config.n_components // _skipgram.LANES) * _skipgram.LANES
         self.input = _aligned_table(n_nodes, self.stride)
-        self.output = _aligned_table(n_nodes, self.stride)
+        self.output = self.input if config.one_table else _aligned_table(n_nodes, self.stride)
         seed = self._stream("input")
         run_parallel(
             lambda a, b, n: _skipgram.fill_uniform(self.input, config.n_components, seed, a, b, n),
@@ -142,14 +173,18 @@ class _Grid:
             self.n_threads,
             work=self.input.size,
         )
-        self.walks_per_pool, self.positions_per_pool = self._pool_size(corpus.walk_length)
+        self.walks_per_pool, self.positions_per_pool = self._pool_size(walk_length)
 
     def _pool_size(self, walk_length: int) -> tuple[int, int]:
         """Walks of a pool, and positions of each: all, unless one walk is too long."""
         c = self.config
         elements_per_pair = (c.negative + 2) * self.stride
+        n_nodes = len(self.part)
         most = min(
-            max(_PAIRS_PER_POOL, _PAIRS_PER_NODE * len(self.part)),
+            max(_PAIRS_PER_POOL, _PAIRS_PER_NODE * n_nodes),
+            max(_ONE_TABLE_LEAST_PAIRS, _ONE_TABLE_PAIRS_PER_NODE * n_nodes)
+            if c.one_table
+            else 2**62,
             max(1, self.n_parts * _ELEMENTS_PER_DIAGONAL // elements_per_pair),
         )
         per_walk = _mean_pairs(walk_length, c.window, c.shrink_windows)
