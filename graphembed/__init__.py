@@ -18,11 +18,12 @@ from graphembed.exceptions import (
 )
 
 if TYPE_CHECKING:
-    from graphembed.estimators import DeepWalk, Node2Vec
+    from graphembed.estimators import LINE, DeepWalk, Node2Vec
     from graphembed.graph import Graph
     from graphembed.samplers import sample_walks
 
 __all__ = [
+    "LINE",
     "DatasetNotFoundError",
     "DeepWalk",
     "DownloadError",
@@ -38,6 +39,7 @@ __all__ = [
 _HOMES = {
     "DeepWalk": "graphembed.estimators",
     "Graph": "graphembed.graph",
+    "LINE": "graphembed.estimators",
     "Node2Vec": "graphembed.estimators",
     "sample_walks": "graphembed.samplers",
 }

@@ -78,6 +78,15 @@ def alias_walks(
 def permute(
     values: NDArray[np.int32], first: int, n: int, seed: int, begin: int, end: int, n_threads: int
 ) -> None: ...
+def draw_nodes(
+    nodes: NDArray[np.int32],
+    cells: NDArray[np.uint64],
+    first: int,
+    seed: int,
+    begin: int,
+    end: int,
+    n_threads: int,
+) -> None: ...
 def count_visits(
     walks: NDArray[np.int32], counts: NDArray[np.int64], begin: int, end: int, n_threads: int
 ) -> None: ...

@@ -11,7 +11,7 @@ from cython.parallel cimport prange
 from libc.stdint cimport uint8_t
 
 from graphembed._kernels._alias cimport alias_row
-from graphembed._kernels._rng cimport permute as permute_place, stream
+from graphembed._kernels._rng cimport alias_draw, draw, permute as permute_place, stream
 from graphembed._kernels._typedefs cimport float32_t, float64_t, int32_t, int64_t, uint64_t
 
 
@@ -337,6 +337,22 @@ def permute(
         bits += 1
     for i in prange(begin, end, nogil=True, schedule="static", num_threads=n_threads):
         values[i] = <int32_t>permute_place(first + i, n, bits, key)
+
+
+def draw_nodes(
+    int32_t[::1] nodes,           # OUT  (n_draws,) draws first, first + 1, ...
+    const uint64_t[::1] cells,    # IN   (n_nodes,) one alias table
+    int64_t first,
+    uint64_t seed,
+    int64_t begin,
+    int64_t end,
+    int n_threads,
+):
+    """Draw nodes from a distribution; draw k is a function of (seed, k)."""
+    cdef int64_t i
+    cdef uint64_t key = stream(seed, 0)
+    for i in prange(begin, end, nogil=True, schedule="static", num_threads=n_threads):
+        nodes[i] = <int32_t>alias_draw(&cells[0], cells.shape[0], draw(key, first + i))
 
 
 cdef void _count(const int32_t *walk, int64_t length, int64_t *counts) noexcept nogil:

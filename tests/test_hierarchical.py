@@ -390,9 +390,8 @@ def test_a_pool_has_about_as_many_entries_as_it_should():
     g = ring_with_chords(2000)
     corpus = WalkCorpus(Walker(g), 40, 1, 0, 1)
     config = trainer.SkipGramConfig(8, 5, "hs", 5, 0.75, 1, 0.025, 1e-4, True, 8)
-    grid = HierarchicalSoftmax(
-        corpus, config, trainer.count_corpus(corpus, trainer.TrainingStats(), 0)
-    )
+    visits = trainer.count_corpus(corpus, trainer.TrainingStats(), 0)
+    grid = HierarchicalSoftmax(corpus, config, visits, corpus.walk_length)
     walk_ids, walks = next(corpus.blocks(0, 10**6))
     grid.train_pool(walk_ids, walks, (0, 40), (0.0, 1.0))
     planned = trainer._ENTRIES_PER_POOL * len(walks) / grid.walks_per_pool

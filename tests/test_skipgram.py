@@ -339,7 +339,7 @@ def make_grid(graph: Graph, *, seed: int = 0, n_threads: int = 1, **changes) -> 
     }  # fmt: skip
     corpus = WalkCorpus(Walker(graph), 10, 2, seed, n_threads)
     visits = trainer.count_corpus(corpus, trainer.TrainingStats(), 0)
-    return NegativeSampling(corpus, SkipGramConfig(**config), visits)
+    return NegativeSampling(corpus, SkipGramConfig(**config), visits, corpus.walk_length)
 
 
 def test_parts_are_drawn_afresh_for_every_pool():

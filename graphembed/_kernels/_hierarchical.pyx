@@ -14,6 +14,13 @@ from cython.parallel cimport prange
 from libc.string cimport memset
 
 from graphembed._kernels._rng cimport stream
+from graphembed._kernels._schedule cimport (
+    Schedule,
+    begin_bucket,
+    column_of,
+    end_bucket,
+    make_schedule,
+)
 from graphembed._kernels._typedefs cimport float32_t, int32_t, int64_t, uint32_t, uint64_t
 from graphembed._kernels._windows cimport first_walk, length, reach
 
@@ -26,17 +33,6 @@ cdef extern from "_hs.h" nogil:
         const ge_instructions *use, const int32_t *centres, const uint32_t *steps,
         int64_t n_steps, float *input, float *inner, int64_t stride, float rate,
     )
-
-cdef extern from "_schedule.h" nogil:
-    ctypedef struct ge_schedule:
-        int32_t *lock
-        int32_t *begun
-        int32_t *next
-        int32_t *busy
-        int32_t n_parts
-        int32_t last
-    int32_t ge_begin_bucket(const ge_schedule *grid, int32_t n_buckets)
-    void ge_end_bucket(const ge_schedule *grid, int32_t row)
 
 
 # ---------------------------------------------------------------------------------------------
@@ -295,26 +291,20 @@ def train_diagonals(
 
     The items are workers: each takes buckets until none is left.
     """
-    cdef int64_t _worker, n_parts = rates.shape[0]
-    cdef ge_schedule grid
-    grid.lock = &schedule[0]
-    grid.begun = &schedule[1]
-    grid.next = &schedule[2]
-    grid.busy = &schedule[2 + n_parts]
-    grid.n_parts = <int32_t>n_parts
-    grid.last = <int32_t>last
+    cdef int64_t _worker
+    cdef Schedule grid = make_schedule(
+        &schedule[0], <int32_t>rates.shape[0], <int32_t>first, <int32_t>last, False
+    )
     for _worker in prange(
         begin, end, nogil=True, schedule="static", chunksize=1, num_threads=n_threads
     ):
         _train_buckets(
-            &grid, <int32_t>(n_parts * (last - first)), &ge_instruction_sets[instructions], starts,
-            centres, steps, input, inner, rates,
+            &grid, &ge_instruction_sets[instructions], starts, centres, steps, input, inner, rates
         )
 
 
 cdef void _train_buckets(
-    const ge_schedule *grid,
-    int32_t n_buckets,
+    const Schedule *grid,
     const ge_instructions *use,
     const int64_t[::1] starts,
     const int32_t[::1] centres,
@@ -323,16 +313,16 @@ cdef void _train_buckets(
     float32_t[:, ::1] inner,
     const float32_t[::1] rates,
 ) noexcept nogil:
-    cdef int64_t diagonal, bucket, first
-    cdef int32_t row = ge_begin_bucket(grid, n_buckets)
+    cdef int64_t bucket, first
+    cdef int32_t diagonal, row = begin_bucket(grid)
     while row >= 0:
         diagonal = grid.next[row]
-        bucket = row * grid.n_parts + (row + diagonal) % grid.n_parts
+        bucket = row * grid.n_parts + column_of(grid, row, diagonal)
         first = starts[bucket]
         if starts[bucket + 1] > first:
             ge_train_steps(
                 use, &centres[first], &steps[first], starts[bucket + 1] - first, &input[0, 0],
                 &inner[0, 0], input.shape[1], rates[diagonal],
             )
-        ge_end_bucket(grid, row)
-        row = ge_begin_bucket(grid, n_buckets)
+        end_bucket(grid, row)
+        row = begin_bucket(grid)

@@ -5,7 +5,14 @@ from numpy.typing import NDArray
 
 from graphembed._kernels import _hierarchical
 from graphembed._threads import run_parallel
-from graphembed.estimators._skipgram import CHUNKS, INSTRUCTIONS, Grid, Kernel, PairOptions
+from graphembed.estimators._skipgram import (
+    CHUNKS,
+    INSTRUCTIONS,
+    Frequencies,
+    Grid,
+    Kernel,
+    PairOptions,
+)
 
 # A subtree with more than this share of a column's steps is dealt out node by node.
 _SUBTREES_PER_COLUMN = 4
@@ -17,7 +24,8 @@ class HierarchicalSoftmax(Grid):
     Row i of the output table is the vector of inner node i.
     """
 
-    def _prepare(self, visits: NDArray[np.int64]) -> tuple[float, int]:
+    def _prepare(self, frequencies: Frequencies) -> tuple[float, int]:
+        visits = frequencies.astype(np.int64)
         n_inner = len(visits) - 1
         self.pairs_of_chunk = np.zeros(CHUNKS, np.int64)
         self.up, weights, sums = huffman_tree(visits)

@@ -18,11 +18,15 @@ from tqdm import tqdm
 from graphembed._kernels import _skipgram
 from graphembed._threads import run_parallel
 from graphembed.samplers.corpus import WalkCorpus
+from graphembed.samplers.edges import EdgeSampler
 from graphembed.samplers.walks import walks_per_block
 
 # A pool holds about so many entries (8 bytes each), 2 for every node of a large graph, ...
 _ENTRIES_PER_POOL = 2**22
 _ENTRIES_PER_NODE = 2
+# ... or, with one table, so many for every node, but no fewer than this, ...
+_FEW_ENTRIES_PER_NODE = 8
+_FEWEST_ENTRIES = 2**13
 # ... and on one diagonal so many table elements are touched at most, some tenths of a second of
 # one core.
 _ELEMENTS_PER_DIAGONAL = 2**29
@@ -36,6 +40,7 @@ INSTRUCTIONS = len(_skipgram.INSTRUCTION_SETS) - 1  # the fastest
 CHUNKS = 64  # of a pool; fixed, so that the order of the pairs does not depend on n_threads
 
 Kernel = Callable[[int, int, int], None]  # what run_parallel calls
+Frequencies = NDArray[np.int64] | NDArray[np.float64]  # of the nodes
 # n_parts, window, shrink, first and last position of the centres, seed
 PairOptions = tuple[int, int, bool, int, int, int]
 
@@ -93,7 +98,7 @@ def train_skipgram(
     visits = count_corpus(corpus, stats, verbose)
     begin = time.perf_counter()
     n_pairs = 0
-    model = grid(corpus, config, visits)
+    model = grid(corpus, config, visits, corpus.walk_length)
     total = config.epochs * corpus.n_walks * corpus.n_nodes
     done = 0
     with tqdm(
@@ -116,6 +121,32 @@ def train_skipgram(
     return model.embedding(), stats
 
 
+def train_edges(
+    sampler: EdgeSampler,
+    config: SkipGramConfig,
+    grid: "type[Grid]",
+    n_samples: int,
+    *,
+    verbose: int = 0,
+) -> tuple[NDArray[np.float32], TrainingStats]:
+    """Train on so many sampled arcs, each the walk of one step whose tail is the centre."""
+    stats = TrainingStats(n_steps=n_samples)
+    begin = time.perf_counter()
+    model = grid(sampler, config, sampler.frequencies, walk_length=2)
+    n_pairs = 0
+    with tqdm(
+        total=n_samples, desc="training", unit="edges", unit_scale=True, disable=not verbose
+    ) as bar:
+        for numbers, arcs in sampler.blocks(n_samples, model.walks_per_pool):
+            done = int(numbers[0])
+            share = (done / n_samples, (done + len(arcs)) / n_samples)
+            n_pairs += model.train_pool(numbers, arcs, (0, 1), share)
+            bar.update(len(arcs))
+    stats.n_pairs = n_pairs
+    stats.train_seconds = time.perf_counter() - begin
+    return model.embedding(), stats
+
+
 class Grid(ABC):
     """The two tables, and the training of one pool of walks.
 
@@ -123,22 +154,26 @@ class Grid(ABC):
     """
 
     def __init__(
-        self, corpus: WalkCorpus, config: SkipGramConfig, visits: NDArray[np.int64]
+        self,
+        source: WalkCorpus | EdgeSampler,
+        config: SkipGramConfig,
+        frequencies: Frequencies,
+        walk_length: int,
     ) -> None:
         self.config = config
-        self.seed = corpus.seed
-        self.n_threads = corpus.n_threads
+        self.seed = source.seed
+        self.n_threads = source.n_threads
         self.n_pools = 0
-        n_nodes = corpus.n_nodes
+        n_nodes = source.n_nodes
         self.n_parts = max(1, *(min(parts, n_nodes // size) for parts, size in _PARTS))
-        self.order = np.argsort(-visits, kind="stable").astype(np.int32)
+        self.order = np.argsort(-frequencies, kind="stable").astype(np.int32)
         self.part = np.empty(n_nodes, np.int32)
         self.members = np.empty((self.n_parts, -(-n_nodes // self.n_parts)), np.int32)
         self.centres = np.empty(0, np.int32)
         self.targets = np.empty(0, np.int32)
         self.stride = -(-config.n_components // _skipgram.LANES) * _skipgram.LANES
         self.input = _aligned_table(n_nodes, self.stride)
-        self.output = _aligned_table(n_nodes, self.stride)
+        self.output = self._output_table()
         seed = self._stream("input")
         run_parallel(
             lambda a, b, n: _skipgram.fill_uniform(self.input, config.n_components, seed, a, b, n),
@@ -146,11 +181,17 @@ class Grid(ABC):
             self.n_threads,
             work=self.input.size,
         )
-        self.entries_per_pair, self.rows_per_entry = self._prepare(visits)
-        self.walks_per_pool, self.positions_per_pool = self._pool_size(corpus.walk_length)
+        self.entries_per_pair, self.rows_per_entry = self._prepare(frequencies)
+        self.walks_per_pool, self.positions_per_pool = self._pool_size(walk_length)
+
+    def _output_table(self) -> NDArray[np.float32]:
+        return _aligned_table(*self.input.shape)
+
+    def _entries_per_pool(self) -> int:
+        return max(_ENTRIES_PER_POOL, _ENTRIES_PER_NODE * len(self.part))
 
     @abstractmethod
-    def _prepare(self, visits: NDArray[np.int64]) -> tuple[float, int]:
+    def _prepare(self, frequencies: Frequencies) -> tuple[float, int]:
         """Make what the loss needs; returns the entries of a pair on average, and their rows."""
 
     @abstractmethod
@@ -191,7 +232,7 @@ class Grid(ABC):
         """Walks of a pool, and positions of each: all, unless one walk is too long."""
         c = self.config
         most = min(
-            max(_ENTRIES_PER_POOL, _ENTRIES_PER_NODE * len(self.part)),
+            self._entries_per_pool(),
             max(1, self.n_parts * _ELEMENTS_PER_DIAGONAL // (self.rows_per_entry * self.stride)),
         )
         per_walk = self.entries_per_pair * _mean_pairs(walk_length, c.window, c.shrink_windows)
@@ -289,10 +330,10 @@ class Grid(ABC):
 class NegativeSampling(Grid):
     """The grid whose entries are pairs; the columns are parts of the nodes."""
 
-    def _prepare(self, visits: NDArray[np.int64]) -> tuple[float, int]:
+    def _prepare(self, frequencies: Frequencies) -> tuple[float, int]:
         c = self.config
         # Rounded, because the last bits of a power are not the same on all processors
-        noise = (visits.astype(np.float64) ** c.ns_exponent).astype(np.float32)
+        noise = (frequencies.astype(np.float64) ** c.ns_exponent).astype(np.float32)
         self.noise = noise.astype(np.float64)
         n_parts, n_strata = self.members.shape
         self.cells = np.empty((n_parts, 2 * n_strata), np.uint64)
@@ -351,6 +392,21 @@ class NegativeSampling(Grid):
 
     def _n_pairs(self, n_entries: int) -> int:
         return n_entries
+
+
+class OneTable(NegativeSampling):
+    """Negative sampling where a node's vector is its context vector, too.
+
+    What a bucket does to a part comes back to it at once, through the part's own vectors, so the
+    updates of a pool must be few.
+    """
+
+    def _output_table(self) -> NDArray[np.float32]:
+        return self.input
+
+    def _entries_per_pool(self) -> int:
+        few = max(_FEWEST_ENTRIES, _FEW_ENTRIES_PER_NODE * len(self.part))
+        return min(super()._entries_per_pool(), few)
 
 
 def _mean_pairs(walk_length: int, window: int, shrink: bool) -> float:
