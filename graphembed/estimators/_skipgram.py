@@ -8,6 +8,7 @@ of buckets and train the grid, row against column (see `_kernels/_skipgram.pyx`)
 import itertools
 import time
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,7 +31,7 @@ _ELEMENTS_PER_CALL = 2**29
 # (parts, nodes per part): the largest of them that the graph is large enough for. A part must offer
 # a choice of negatives; many parts leave few pairs to a bucket.
 _PARTS = ((16, 64), (32, 4096))
-_INSTRUCTIONS = len(_skipgram.INSTRUCTION_SETS) - 1  # the fastest
+INSTRUCTIONS = len(_skipgram.INSTRUCTION_SETS) - 1  # the fastest
 _CHUNKS = 64  # of a pool; fixed, so that the order of the pairs does not depend on n_threads
 
 
@@ -47,6 +48,14 @@ class SkipGramConfig:
     min_learning_rate: float
     shrink_windows: bool
     negative_sharing: int
+
+
+class Tables(NamedTuple):
+    """What the training leaves: row i of the tables is node i."""
+
+    embedding: NDArray[np.float32]
+    context: NDArray[np.float32]
+    visits: NDArray[np.int64]
 
 
 @dataclass
@@ -77,8 +86,8 @@ def count_corpus(corpus: WalkCorpus, stats: TrainingStats, verbose: int) -> NDAr
 
 def train_skipgram(
     corpus: WalkCorpus, config: SkipGramConfig, *, verbose: int = 0
-) -> tuple[NDArray[np.float32], TrainingStats]:
-    """Train on all epochs of `corpus`; row i of the result is the vector of node i."""
+) -> tuple[Tables, TrainingStats]:
+    """Train on all epochs of `corpus`."""
     stats = TrainingStats()
     visits = count_corpus(corpus, stats, verbose)
     begin = time.perf_counter()
@@ -103,7 +112,7 @@ def train_skipgram(
                 bar.set_postfix_str(f"{rate / 1e6:.2f}M pairs/s", refresh=False)
     stats.n_pairs = n_pairs
     stats.train_seconds = time.perf_counter() - begin
-    return model.embedding(), stats
+    return Tables(*model.tables(), visits), stats
 
 
 class _Grid:
@@ -133,8 +142,8 @@ class _Grid:
         self.centres = np.empty(0, np.int32)
         self.contexts = np.empty(0, np.int32)
         self.stride = -(-config.n_components // _skipgram.LANES) * _skipgram.LANES
-        self.input = _aligned_table(n_nodes, self.stride)
-        self.output = _aligned_table(n_nodes, self.stride)
+        self.input = aligned_table(n_nodes, self.stride)
+        self.output = aligned_table(n_nodes, self.stride)
         seed = self._stream("input")
         run_parallel(
             lambda a, b, n: _skipgram.fill_uniform(self.input, config.n_components, seed, a, b, n),
@@ -256,18 +265,19 @@ class _Grid:
             lambda a, b, n: _skipgram.train_diagonals(
                 first, last, starts, self.centres, self.contexts, self.input, self.output,
                 self.members, self.cells, rates, self.negatives, self.work_space, schedule,
-                self.config.negative_sharing, _INSTRUCTIONS, seed, a, b, n,
+                self.config.negative_sharing, INSTRUCTIONS, seed, a, b, n,
             ),
             min(self.n_threads, self.n_parts),  # an item is a worker
             self.n_threads,
             work=min(elements // 256, 2**21),  # one call, so that all workers are in it
         )  # fmt: skip
 
-    def embedding(self) -> NDArray[np.float32]:
-        """The input vectors; the context vectors are given up."""
-        del self.output
+    def tables(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """The input vectors and the context vectors, without padding."""
         n_components = self.config.n_components
-        return np.ascontiguousarray(self.input[:, :n_components])
+        embedding = np.ascontiguousarray(self.input[:, :n_components])
+        del self.input
+        return embedding, np.ascontiguousarray(self.output[:, :n_components])
 
 
 def _mean_pairs(walk_length: int, window: int, shrink: bool) -> float:
@@ -280,7 +290,7 @@ def _mean_pairs(walk_length: int, window: int, shrink: bool) -> float:
     return 2.0 * (m * walk_length * w - (walk_length + w) * sum_1 + sum_2) / window
 
 
-def _aligned_table(n_rows: int, stride: int) -> NDArray[np.float32]:
+def aligned_table(n_rows: int, stride: int) -> NDArray[np.float32]:
     """A float32 table of zeros whose rows begin on cache lines (64 bytes)."""
     buffer = np.zeros(n_rows * stride + 16, np.float32)
     skip = -(buffer.ctypes.data // 4) % 16

@@ -3,9 +3,6 @@
 from dataclasses import asdict
 from typing import Any, ClassVar
 
-import numpy as np
-from numpy.typing import NDArray
-
 from graphembed._kernels._skipgram import MAX_BLOCK
 from graphembed._validation import (
     Constraint,
@@ -17,8 +14,10 @@ from graphembed._validation import (
     positive_float,
 )
 from graphembed.estimators._gensim import MAX_WALK_LENGTH, train_gensim
+from graphembed.estimators._growing import GrowingEmbedding
+from graphembed.estimators._growth import Memory, Plan, fingerprints
 from graphembed.estimators._skipgram import SkipGramConfig, train_skipgram
-from graphembed.estimators.base import NodeEmbedding
+from graphembed.estimators.base import Trained
 from graphembed.graph import Graph
 from graphembed.samplers.corpus import WalkCorpus
 from graphembed.samplers.walks import (
@@ -42,7 +41,7 @@ _SKIPGRAM_CONSTRAINTS: dict[str, Constraint] = {
 }
 
 
-class _WalkEmbedding(NodeEmbedding):
+class _WalkEmbedding(GrowingEmbedding):
     """Walks into skip-gram: what DeepWalk and Node2Vec share."""
 
     n_components: int
@@ -75,13 +74,24 @@ class _WalkEmbedding(NodeEmbedding):
                 f"trainer='gensim', which cuts longer walks off, got {self.walk_length!r}"
             )
 
-    def _train(
-        self, graph: Graph, *, seed: int, n_threads: int
-    ) -> tuple[NDArray[np.float32], dict[str, Any]]:
+    def _train(self, graph: Graph, *, seed: int, n_threads: int) -> Trained:
         n_steps = self.epochs * self.n_walks * graph.n_nodes * self.walk_length
         walker = Walker(graph, **self._law(), n_steps=n_steps, n_threads=n_threads)
         corpus = WalkCorpus(walker, self.walk_length, self.n_walks, seed, n_threads)
-        config = SkipGramConfig(
+        if self.trainer == "gensim":
+            embedding, stats = train_gensim(corpus, self._config(), verbose=self.verbose)
+            memory = None
+        else:
+            tables, stats = train_skipgram(corpus, self._config(), verbose=self.verbose)
+            embedding, prints = tables.embedding, fingerprints(graph, graph.n_nodes, n_threads)
+            memory = Memory(tables.context, tables.visits, prints, seed)
+        return Trained(embedding, {"strategy": walker.strategy, **asdict(stats)}, memory)
+
+    def _plan(self, n_threads: int) -> Plan:
+        return Plan(self._config(), self._law(), self.walk_length, self.n_walks, n_threads)
+
+    def _config(self) -> SkipGramConfig:
+        return SkipGramConfig(
             n_components=self.n_components,
             window=self.window,
             negative=self.negative,
@@ -92,9 +102,6 @@ class _WalkEmbedding(NodeEmbedding):
             shrink_windows=self.shrink_windows,
             negative_sharing=self.negative_sharing,
         )
-        train = train_gensim if self.trainer == "gensim" else train_skipgram
-        embedding, stats = train(corpus, config, verbose=self.verbose)
-        return embedding, {"strategy": walker.strategy, **asdict(stats)}
 
 
 class Node2Vec(_WalkEmbedding):
