@@ -197,7 +197,7 @@ def in_order(graph: Graph, node_ids: NDArray[Any]) -> Graph:
     row_of = np.empty(n_nodes, np.int32)
     row_of[node_of] = np.arange(n_nodes, dtype=np.int32)
     moved = _arcs(graph)[node_of]
-    moved.indices = row_of[moved.indices]
+    moved = sp.csr_array((moved.data, row_of[moved.indices], moved.indptr), shape=moved.shape)
     moved.sort_indices()
     return _as_graph(moved, graph, graph.node_ids[node_of], weighted=graph.weights is not None)
 
