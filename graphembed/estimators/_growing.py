@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from graphembed._validation import check_params, effective_n_threads, one_of
 from graphembed.estimators._growth import Grown, Memory, Plan, grow
-from graphembed.estimators.base import NodeEmbedding, as_door, check_converged
+from graphembed.estimators._trained import as_door, check_converged
+from graphembed.estimators.base import NodeEmbedding
 from graphembed.graph import Graph, NodeIndex
 
 _UPDATES = ("touched", "neighbourhood", "all")

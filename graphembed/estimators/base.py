@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,28 +21,11 @@ from graphembed._validation import (
     int_at_least,
     one_of,
 )
+from graphembed.estimators._trained import Trained, as_door, check_converged
 from graphembed.exceptions import FileFormatError
 from graphembed.graph import Graph, NodeIndex
 
 _CONTAINERS = ("default", "pandas", "polars")
-
-
-class Trained(NamedTuple):
-    """What `_train` returns.
-
-    Attributes
-    ----------
-    embedding : ndarray of shape (n_nodes, n_components), dtype=float32
-        The vectors.
-    stats : dict
-        What the run took.
-    memory : object
-        What the model keeps for later, if anything.
-    """
-
-    embedding: NDArray[np.float32]
-    stats: dict[str, Any]
-    memory: Any = None
 
 
 class NodeEmbedding(ABC, BaseEstimator):  # type: ignore[misc]  # scikit-learn is not annotated
@@ -430,18 +413,3 @@ class NodeEmbedding(ABC, BaseEstimator):  # type: ignore[misc]  # scikit-learn i
 def _plain(node: Any) -> Any:
     """Return a Python int for a numpy integer: an id as the user wrote it."""
     return node.item() if isinstance(node, np.generic) else node
-
-
-def as_door(**options: Any) -> dict[str, Any]:
-    """Keyword arguments of `Graph.from_any`, which may be used again later."""
-    nodes = options.get("nodes")
-    return {**options, "nodes": list(nodes)} if isinstance(nodes, Iterator) else options
-
-
-def check_converged(embedding: NDArray[np.float32], learning_rate: Any) -> None:
-    """Raise ValueError if a vector is not finite."""
-    if not np.isfinite(embedding.sum(dtype=np.float64)) and not np.isfinite(embedding).all():
-        raise ValueError(
-            "training diverged (the vectors are no longer finite): "
-            f"lower learning_rate, got {learning_rate!r}"
-        )

@@ -17,7 +17,7 @@ from graphembed.estimators._gensim import MAX_WALK_LENGTH, train_gensim
 from graphembed.estimators._growing import GrowingEmbedding
 from graphembed.estimators._growth import Memory, Plan, fingerprints
 from graphembed.estimators._skipgram import SkipGramConfig, train_skipgram
-from graphembed.estimators.base import Trained
+from graphembed.estimators._trained import Trained
 from graphembed.graph import Graph
 from graphembed.samplers.corpus import WalkCorpus
 from graphembed.samplers.walks import (
@@ -177,7 +177,8 @@ class Node2Vec(_WalkEmbedding):
     Time O(epochs * n_walks * n_nodes * walk_length * window * negative * n_components). Memory:
     the graph, two float32 tables of shape (n_nodes, n_components), about 60 bytes per node, and
     pools of 40 MB, or 16 bytes per node if that is more; the walks are trained on as they are made
-    and never stored. A node without edges keeps its small random start vector. Differences from
+    and never stored. The fitted model keeps both tables and 16 bytes per node, to grow
+    (`partial_fit`). A node without edges keeps its small random start vector. Differences from
     the reference program: walks are exact for any p and q without tables of size
     sum(degree ** 2); frequent nodes are not subsampled; the negatives come from a random part of
     the nodes that is drawn anew for every pool of walks, and `negative_sharing` pairs, which are
