@@ -22,7 +22,6 @@ from typing import Any
 import numpy as np
 from common import Row, common_options, parse, print_table, skipped_without_data, write_result
 from scoring import f1_of_others, load_labels
-from threadpoolctl import threadpool_limits
 
 from graphembed import DeepWalk, Graph
 from graphembed.evaluation import node_classification
@@ -121,7 +120,7 @@ def main() -> None:
     rows: list[Row] = []
     for name in ("ppi",) if args.quick else ("blogcatalog", "ppi"):
         if not args.graphs or name in args.graphs:
-            with skipped_without_data(rows, graph=name), threadpool_limits(args.threads):
+            with skipped_without_data(rows, graph=name):
                 rows += run(name, args)
             write_result("growth", rows, args)
     print_table(
