@@ -10,6 +10,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,6 +62,14 @@ class SkipGramConfig:
     negative_sharing: int
 
 
+class Tables(NamedTuple):
+    """What the training leaves: row i of the tables is node i."""
+
+    embedding: NDArray[np.float32]
+    context: NDArray[np.float32]
+    visits: NDArray[np.int64]
+
+
 @dataclass
 class TrainingStats:
     """What a run did and how long it took."""
@@ -89,8 +98,8 @@ def count_corpus(corpus: WalkCorpus, stats: TrainingStats, verbose: int) -> NDAr
 
 def train_skipgram(
     corpus: WalkCorpus, config: SkipGramConfig, grid: "type[Grid]", *, verbose: int = 0
-) -> tuple[NDArray[np.float32], TrainingStats]:
-    """Train on all epochs of `corpus`; row i of the result is the vector of node i.
+) -> tuple[Tables, TrainingStats]:
+    """Train on all epochs of `corpus`.
 
     `grid` is the loss: `NegativeSampling` or `HierarchicalSoftmax`.
     """
@@ -118,7 +127,7 @@ def train_skipgram(
                 bar.set_postfix_str(f"{rate / 1e6:.2f}M pairs/s", refresh=False)
     stats.n_pairs = n_pairs
     stats.train_seconds = time.perf_counter() - begin
-    return model.embedding(), stats
+    return Tables(model.embedding(), model.contexts(), visits), stats
 
 
 def train_edges(
@@ -172,7 +181,7 @@ class Grid(ABC):
         self.centres = np.empty(0, np.int32)
         self.targets = np.empty(0, np.int32)
         self.stride = -(-config.n_components // _skipgram.LANES) * _skipgram.LANES
-        self.input = _aligned_table(n_nodes, self.stride)
+        self.input = aligned_table(n_nodes, self.stride)
         self.output = self._output_table()
         seed = self._stream("input")
         run_parallel(
@@ -185,7 +194,7 @@ class Grid(ABC):
         self.walks_per_pool, self.positions_per_pool = self._pool_size(walk_length)
 
     def _output_table(self) -> NDArray[np.float32]:
-        return _aligned_table(*self.input.shape)
+        return aligned_table(*self.input.shape)
 
     def _entries_per_pool(self) -> int:
         return max(_ENTRIES_PER_POOL, _ENTRIES_PER_NODE * len(self.part))
@@ -321,10 +330,12 @@ class Grid(ABC):
         )
 
     def embedding(self) -> NDArray[np.float32]:
-        """The input vectors; the output vectors are given up."""
-        del self.output
-        n_components = self.config.n_components
-        return np.ascontiguousarray(self.input[:, :n_components])
+        """The vectors, without padding."""
+        return np.ascontiguousarray(self.input[:, : self.config.n_components])
+
+    def contexts(self) -> NDArray[np.float32]:
+        """The output vectors, without padding."""
+        return np.ascontiguousarray(self.output[:, : self.config.n_components])
 
 
 class NegativeSampling(Grid):
@@ -419,7 +430,7 @@ def _mean_pairs(walk_length: int, window: int, shrink: bool) -> float:
     return 2.0 * (m * walk_length * w - (walk_length + w) * sum_1 + sum_2) / window
 
 
-def _aligned_table(n_rows: int, stride: int) -> NDArray[np.float32]:
+def aligned_table(n_rows: int, stride: int) -> NDArray[np.float32]:
     """A float32 table of zeros whose rows begin on cache lines (64 bytes)."""
     buffer = np.zeros(n_rows * stride + 16, np.float32)
     skip = -(buffer.ctypes.data // 4) % 16

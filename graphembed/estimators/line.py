@@ -26,6 +26,7 @@ from graphembed.estimators._skipgram import (
     TrainingStats,
     train_edges,
 )
+from graphembed.estimators._trained import Trained
 from graphembed.estimators.base import NodeEmbedding
 from graphembed.graph import Graph
 from graphembed.samplers.edges import EdgeSampler, expand_low_degrees
@@ -164,9 +165,7 @@ class LINE(NodeEmbedding):
                 "or say components='each'"
             )
 
-    def _train(
-        self, graph: Graph, *, seed: int, n_threads: int
-    ) -> tuple[NDArray[np.float32], dict[str, Any]]:
+    def _train(self, graph: Graph, *, seed: int, n_threads: int) -> Trained:
         if graph.directed and self.order != "second":
             raise ValueError(
                 f"LINE: order={self.order!r} is for undirected graphs, since first-order proximity "
@@ -179,7 +178,7 @@ class LINE(NodeEmbedding):
             vectors, of_order = self._train_order(graph, order, seed, n_threads)
             parts.append(vectors / np.linalg.norm(vectors, axis=1, keepdims=True))
             stats[order] = asdict(of_order)
-        return np.concatenate(parts, axis=1), stats
+        return Trained(np.concatenate(parts, axis=1), stats)
 
     def _train_order(
         self, graph: Graph, order: str, seed: int, n_threads: int

@@ -3,9 +3,6 @@
 from dataclasses import asdict
 from typing import Any, ClassVar
 
-import numpy as np
-from numpy.typing import NDArray
-
 from graphembed._kernels._skipgram import MAX_BLOCK
 from graphembed._validation import (
     Constraint,
@@ -17,9 +14,11 @@ from graphembed._validation import (
     positive_float,
 )
 from graphembed.estimators._gensim import MAX_WALK_LENGTH, train_gensim
+from graphembed.estimators._growing import GrowingEmbedding
+from graphembed.estimators._growth import Memory, Plan, fingerprints
 from graphembed.estimators._hierarchical import HierarchicalSoftmax
 from graphembed.estimators._skipgram import NegativeSampling, SkipGramConfig, train_skipgram
-from graphembed.estimators.base import NodeEmbedding
+from graphembed.estimators._trained import Trained
 from graphembed.graph import Graph
 from graphembed.samplers.corpus import WalkCorpus
 from graphembed.samplers.walks import (
@@ -44,7 +43,7 @@ _SKIPGRAM_CONSTRAINTS: dict[str, Constraint] = {
 }
 
 
-class _WalkEmbedding(NodeEmbedding):
+class _WalkEmbedding(GrowingEmbedding):
     """Walks into skip-gram: what DeepWalk and Node2Vec share."""
 
     n_components: int
@@ -78,13 +77,27 @@ class _WalkEmbedding(NodeEmbedding):
                 f"trainer='gensim', which cuts longer walks off, got {self.walk_length!r}"
             )
 
-    def _train(
-        self, graph: Graph, *, seed: int, n_threads: int
-    ) -> tuple[NDArray[np.float32], dict[str, Any]]:
+    def _train(self, graph: Graph, *, seed: int, n_threads: int) -> Trained:
         n_steps = self.epochs * self.n_walks * graph.n_nodes * self.walk_length
         walker = Walker(graph, **self._law(), n_steps=n_steps, n_threads=n_threads)
         corpus = WalkCorpus(walker, self.walk_length, self.n_walks, seed, n_threads)
-        config = SkipGramConfig(
+        memory = None
+        if self.trainer == "gensim":
+            embedding, stats = train_gensim(corpus, self._config(), verbose=self.verbose)
+        else:
+            grid = HierarchicalSoftmax if self.loss == "hs" else NegativeSampling
+            tables, stats = train_skipgram(corpus, self._config(), grid, verbose=self.verbose)
+            embedding = tables.embedding
+            if self.loss == "ns":
+                prints = fingerprints(graph, graph.n_nodes, n_threads)
+                memory = Memory(tables.context, tables.visits, prints, seed)
+        return Trained(embedding, {"strategy": walker.strategy, **asdict(stats)}, memory)
+
+    def _plan(self, n_threads: int) -> Plan:
+        return Plan(self._config(), self._law(), self.walk_length, self.n_walks, n_threads)
+
+    def _config(self) -> SkipGramConfig:
+        return SkipGramConfig(
             n_components=self.n_components,
             window=self.window,
             loss=self.loss,
@@ -96,12 +109,6 @@ class _WalkEmbedding(NodeEmbedding):
             shrink_windows=self.shrink_windows,
             negative_sharing=self.negative_sharing,
         )
-        if self.trainer == "gensim":
-            embedding, stats = train_gensim(corpus, config, verbose=self.verbose)
-        else:
-            grid = HierarchicalSoftmax if self.loss == "hs" else NegativeSampling
-            embedding, stats = train_skipgram(corpus, config, grid, verbose=self.verbose)
-        return embedding, {"strategy": walker.strategy, **asdict(stats)}
 
 
 class Node2Vec(_WalkEmbedding):
@@ -180,7 +187,8 @@ class Node2Vec(_WalkEmbedding):
     Time O(epochs * n_walks * n_nodes * walk_length * window * negative * n_components). Memory:
     the graph, two float32 tables of shape (n_nodes, n_components), about 60 bytes per node, and
     pools of 40 MB, or 16 bytes per node if that is more; the walks are trained on as they are made
-    and never stored. A node without edges keeps its small random start vector. Differences from
+    and never stored. The fitted model keeps both tables and 16 bytes per node, to grow
+    (`partial_fit`). A node without edges keeps its small random start vector. Differences from
     the reference program: walks are exact for any p and q without tables of size
     sum(degree ** 2); frequent nodes are not subsampled; the negatives come from a random part of
     the nodes that is drawn anew for every pool of walks, and `negative_sharing` pairs, which are
