@@ -18,7 +18,7 @@ from graphembed.exceptions import (
 )
 
 if TYPE_CHECKING:
-    from graphembed.estimators import DeepWalk, Node2Vec
+    from graphembed.estimators import DeepWalk, EdgeEmbedder, Node2Vec
     from graphembed.graph import Graph
     from graphembed.samplers import sample_walks
 
@@ -26,6 +26,7 @@ __all__ = [
     "DatasetNotFoundError",
     "DeepWalk",
     "DownloadError",
+    "EdgeEmbedder",
     "FileFormatError",
     "Graph",
     "GraphFormatError",
@@ -37,6 +38,7 @@ __all__ = [
 # Imported at the first use: scikit-learn alone takes a second, which `graphembed --help` can spare.
 _HOMES = {
     "DeepWalk": "graphembed.estimators",
+    "EdgeEmbedder": "graphembed.estimators",
     "Graph": "graphembed.graph",
     "Node2Vec": "graphembed.estimators",
     "sample_walks": "graphembed.samplers",
