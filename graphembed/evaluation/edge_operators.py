@@ -59,7 +59,22 @@ def edge_features(embedding: npt.ArrayLike, pairs: npt.ArrayLike, operator: str)
 
 
 def combine(array: FloatArray, pairs: IndexArray, operator: str) -> FloatArray:
-    """Do what `edge_features` does with arguments that are known to be right."""
+    """Do what `edge_features` does, without its checks.
+
+    Parameters
+    ----------
+    array : ndarray of float, shape (n_nodes, n_components)
+        One row per node.
+    pairs : ndarray of int, shape (n_pairs, 2)
+        Rows of `array`.
+    operator : str
+        One of `EDGE_OPERATORS`.
+
+    Returns
+    -------
+    ndarray of shape (n_pairs, n_components)
+        In the precision of `array`.
+    """
     features = np.empty((len(pairs), array.shape[1]), array.dtype)
     n_rows = max(1, _BLOCK_ENTRIES // array.shape[1])
     for start in range(0, len(pairs), n_rows):
