@@ -23,7 +23,12 @@ from graphembed._validation import (
     verbosity,
 )
 from graphembed.graph import Graph
-from graphembed.samplers._tables import build_filter, first_order_cells, strengths
+from graphembed.samplers._tables import (
+    build_filter,
+    first_order_cells,
+    is_bipartite,
+    strengths,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -73,8 +78,10 @@ class Walker:
     p, q : float, default=1.0
         Return and in-out parameter of the second-order law; with both 1 the walk is first order.
     strategy : {"auto", "rejection", "alias"}, default="auto"
-        How second-order steps are drawn. "auto" takes the alias tables if they fit into
-        `memory_budget` and have no more cells than there are steps to walk, else rejection.
+        How second-order steps are drawn. "auto" does without either where only the return arc's
+        weight differs: on undirected graphs if ``q == 1`` or the graph is bipartite. Else it takes
+        the alias tables if they fit into `memory_budget` and have no more cells than there are
+        steps to walk, else rejection.
     memory_budget : int, default=128 MiB
         Bytes of second-order alias tables allowed.
     n_steps : int, default=0
@@ -85,7 +92,7 @@ class Walker:
     Attributes
     ----------
     strategy : str
-        "first-order", "rejection" or "alias": what is used.
+        "first-order", "return", "rejection" or "alias": what is used.
 
     Raises
     ------
@@ -95,7 +102,8 @@ class Walker:
     Notes
     -----
     Memory: nothing for an unweighted first-order walk; 8 bytes per arc of alias cells if the graph
-    is weighted; for "rejection" 1 byte per arc, and 8 bytes per node if the graph is weighted;
+    is weighted, and for "return" and "rejection" 8 bytes per node more; for "rejection" 1 byte per
+    arc; 5 bytes per node for a moment to see whether the graph is bipartite;
     8 bytes times the sum over all arcs of the head's out-degree for "alias".
     """
 
@@ -114,7 +122,12 @@ class Walker:
         self.p, self.q = float(p), float(q)
         self._weights = _EMPTY_WEIGHTS if graph.weights is None else graph.weights
         self._cells = first_order_cells(graph, n_threads)
-        self.strategy = _choose_strategy(graph, self.p, self.q, strategy, memory_budget, n_steps)
+        ratio = _return_ratio(graph, self.p, self.q, strategy)
+        if ratio is None:
+            self.strategy = _choose_strategy(graph, strategy, memory_budget, n_steps)
+        else:
+            self.strategy = "first-order" if ratio == 1.0 else "return"
+        self._ratio = 1.0 if ratio is None else ratio
         self._strengths = _EMPTY_STRENGTHS
         self._offsets = np.empty(0, np.int64)
         self._second_cells = _EMPTY_CELLS
@@ -127,6 +140,8 @@ class Walker:
             self._strengths = strengths(graph, n_threads)
             if n_steps * _FILTER_BYTES_PER_STEP >= graph.n_arcs:
                 self._filter = build_filter(graph, n_threads)
+        elif self.strategy == "return":
+            self._strengths = strengths(graph, n_threads)
         elif self.strategy == "alias":
             self._offsets, self._second_cells = self._second_order_cells(n_threads)
 
@@ -179,6 +194,12 @@ class Walker:
                 g.indptr, g.indices, self._cells, *rows, *steps, seed, begin, end, n
             )
 
+        def returning(begin: int, end: int, n: int) -> None:
+            _walks.return_walks(
+                g.indptr, g.indices, self._weights, self._cells, self._strengths, *rows,
+                self._ratio, *steps, seed, begin, end, n,
+            )  # fmt: skip
+
         def alias(begin: int, end: int, n: int) -> None:
             _walks.alias_walks(
                 g.indptr, g.indices, self._cells, self._offsets, self._second_cells, *rows, *steps,
@@ -191,7 +212,13 @@ class Walker:
                 *rows, self.p, self.q, g.directed, *steps, seed, begin, end, n,
             )  # fmt: skip
 
-        return {"first-order": first_order, "alias": alias, "rejection": rejection}[self.strategy]
+        kernels = {
+            "first-order": first_order,
+            "return": returning,
+            "alias": alias,
+            "rejection": rejection,
+        }
+        return kernels[self.strategy]
 
     def _second_order_cells(self, n_threads: int) -> tuple[NDArray[np.int64], NDArray[np.uint64]]:
         g = self.graph
@@ -215,11 +242,23 @@ class Walker:
         return offsets, cells
 
 
-def _choose_strategy(
-    graph: Graph, p: float, q: float, strategy: str, memory_budget: int, n_steps: int
-) -> str:
+def _return_ratio(graph: Graph, p: float, q: float, strategy: str) -> float | None:
+    """What the return arc's weight is multiplied by, if all others keep theirs.
+
+    That is 1/p if q = 1. On a bipartite graph every other neighbour is at distance 2 from the last
+    node, so that all other weights are divided by q, and only q/p matters. Asked for an undirected
+    graph alone: there the return arc exists and has the weight of the arc walked.
+    """
     if p == 1.0 and q == 1.0:
-        return "first-order"
+        return 1.0
+    if strategy != "auto" or graph.directed:
+        return None
+    if q == 1.0:
+        return 1.0 / p
+    return q / p if is_bipartite(graph) else None
+
+
+def _choose_strategy(graph: Graph, strategy: str, memory_budget: int, n_steps: int) -> str:
     if strategy == "rejection":
         return strategy
     n_cells = _count_second_order_cells(graph)
@@ -284,8 +323,9 @@ def sample_walks(
         In-out parameter: small values drive the walk outwards.
     strategy : {"auto", "rejection", "alias"}, default="auto"
         How second-order steps are drawn: by rejection (1 byte per arc), or from precomputed alias
-        tables, one per edge. Both obey the same law; the walks differ. "auto" takes the tables if
-        they fit into `memory_budget` and have no more cells than there are steps to walk.
+        tables, one per edge. Both obey the same law; the walks differ. "auto" needs neither on an
+        undirected graph if ``q == 1`` or the graph is bipartite, see the notes; else it takes the
+        tables if they fit into `memory_budget` and have no more cells than there are steps.
     memory_budget : int, default=128 MiB
         Bytes of second-order alias tables allowed.
     start_nodes : array_like of int, shape (n_starts,), optional
@@ -319,7 +359,10 @@ def sample_walks(
     O(1) time per first-order step and per step by alias tables; a rejection step costs a few
     trials, each with a look at one byte of a filter and, if that does not settle it, a bisection
     in an adjacency list. A step whose trials are refused enumerates its law, for ``q > 1`` in
-    proportion to the shorter of two adjacency lists. Where a directed graph has no arc
+    proportion to the shorter of two adjacency lists. On a bipartite graph (users and items) no
+    neighbour of ``v`` other than ``t`` is adjacent to ``t``: the weight of the return arc is divided
+    by ``p``, that of all others by ``q``, so that only ``q / p`` matters and a step is O(1) without
+    a look at adjacency; bipartite graphs are found in O(n_nodes + n_arcs). Where a directed graph has no arc
     from ``t`` to ``x`` but one from ``x`` to ``t``, the authors' reference program counts ``x`` as
     adjacent to ``t``; here the paper's definition by the distance from ``t`` to ``x`` holds.
 
