@@ -360,11 +360,12 @@ def sample_walks(
     trials, each with a look at one byte of a filter and, if that does not settle it, a bisection
     in an adjacency list. A step whose trials are refused enumerates its law, for ``q > 1`` in
     proportion to the shorter of two adjacency lists. On a bipartite graph (users and items) no
-    neighbour of ``v`` other than ``t`` is adjacent to ``t``: the weight of the return arc is divided
-    by ``p``, that of all others by ``q``, so that only ``q / p`` matters and a step is O(1) without
-    a look at adjacency; bipartite graphs are found in O(n_nodes + n_arcs). Where a directed graph has no arc
-    from ``t`` to ``x`` but one from ``x`` to ``t``, the authors' reference program counts ``x`` as
-    adjacent to ``t``; here the paper's definition by the distance from ``t`` to ``x`` holds.
+    neighbour of ``v`` but ``t`` itself is near ``t``: the weight of the return arc is
+    divided by ``p``, that of all others by ``q``. So only ``q / p`` matters, and a step is O(1)
+    without a look at adjacency; that a graph is bipartite is found in O(n_nodes + n_arcs). Where a
+    directed graph has no arc from ``t`` to ``x`` but one from ``x`` to ``t``, the authors' reference
+    program counts ``x`` as adjacent to ``t``; here the paper's definition by the distance from
+    ``t`` to ``x`` holds.
 
     References
     ----------
