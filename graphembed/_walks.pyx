@@ -24,6 +24,9 @@ cdef extern from "_walks.h" nogil:
         const float64_t *strengths
         const uint8_t *filter
         bint directed
+        const int32_t *layers
+        int64_t period
+        int64_t stride
 
     ctypedef struct Rows "ge_rows":
         const int32_t *starts
@@ -69,6 +72,8 @@ cdef Csr _csr(const int64_t[::1] indptr, const int32_t[::1] indices) noexcept no
     graph.strengths = NULL
     graph.filter = NULL
     graph.directed = True
+    graph.layers = NULL
+    graph.period = graph.stride = 0
     return graph
 
 
@@ -124,6 +129,37 @@ def first_order_walks(
     cdef int64_t k, chunk = _chunk(end - begin, n_threads)
     cdef Csr graph = _csr(indptr, indices)
     cdef Rows rows = _rows(starts, walk_ids, walks, first_step, last_step, seed)
+    if cells.shape[0] > 0:
+        graph.cells = &cells[0]
+    for k in prange(
+        (end - begin + chunk - 1) // chunk, nogil=True, schedule="dynamic",
+        num_threads=n_threads, chunksize=1,
+    ):
+        _first_order_part(&graph, rows, begin + k * chunk, min(end, begin + (k + 1) * chunk))
+
+
+def metapath_walks(
+    const int64_t[:, ::1] indptr,  # IN   (n_layers, n_nodes + 1), each layer rows of `indices`
+    const int32_t[::1] indices,    # IN   (n_kept,)
+    const uint64_t[::1] cells,     # IN   (n_kept,) alias cells, or (0,) if unweighted
+    const int32_t[::1] layers,     # IN   (period,) layer of step k at (k - 1) % period
+    const int32_t[::1] starts,     # IN   (n_rows,)
+    const int64_t[::1] walk_ids,   # IN   (n_rows,)
+    int32_t[:, ::1] walks,         # OUT  (n_rows, walk_length), -1 after a dead end
+    int64_t first_step,
+    int64_t last_step,
+    uint64_t seed,
+    int64_t begin,
+    int64_t end,
+    int n_threads,
+):
+    """Walk in proportion to the weights of the arcs that the step may take. O(1) per step."""
+    cdef int64_t k, chunk = _chunk(end - begin, n_threads)
+    cdef Csr graph = _csr(indptr[0], indices)
+    cdef Rows rows = _rows(starts, walk_ids, walks, first_step, last_step, seed)
+    graph.layers = &layers[0]
+    graph.period = layers.shape[0]
+    graph.stride = indptr.shape[1]
     if cells.shape[0] > 0:
         graph.cells = &cells[0]
     for k in prange(

@@ -63,7 +63,7 @@ def count_corpus(corpus: WalkCorpus, stats: TrainingStats, verbose: int) -> NDAr
     """Count the visits of epoch 0, which stand for the unigram distribution."""
     begin = time.perf_counter()
     counts = np.zeros(corpus.n_nodes, np.int64)
-    total = corpus.n_walks * corpus.n_nodes * corpus.walk_length
+    total = corpus.n_walks * corpus.n_starts * corpus.walk_length
     with tqdm(
         total=total, desc="counting walks", unit="steps", unit_scale=True, disable=not verbose
     ) as bar:
@@ -84,7 +84,7 @@ def train_skipgram(
     begin = time.perf_counter()
     n_pairs = 0
     model = _Grid(corpus, config, visits)
-    total = config.epochs * corpus.n_walks * corpus.n_nodes
+    total = config.epochs * corpus.n_walks * corpus.n_starts
     done = 0
     with tqdm(
         total=total * corpus.walk_length, desc="training", unit="steps", unit_scale=True,
@@ -120,7 +120,9 @@ class _Grid:
         self.n_parts = max(1, *(min(parts, n_nodes // size) for parts, size in _PARTS))
         n_strata = -(-n_nodes // self.n_parts)
         # Rounded, because the last bits of a power are not the same on all processors
-        noise = (visits.astype(np.float64) ** config.ns_exponent).astype(np.float32)
+        # A node that no walk visits (not on the metapath) is no negative
+        noise = np.where(visits, np.maximum(visits, 1.0) ** config.ns_exponent, 0.0)
+        noise = noise.astype(np.float32)
         self.noise = noise.astype(np.float64)
         self.order = np.argsort(-visits, kind="stable").astype(np.int32)
         self.part = np.empty(n_nodes, np.int32)

@@ -2,7 +2,7 @@
 
 import itertools
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,7 @@ from graphembed._validation import (
     verbosity,
 )
 from graphembed.graph import Graph
+from graphembed.samplers._metapath import MetapathArcs, metapath_arcs, metapath_like
 from graphembed.samplers._tables import (
     build_filter,
     first_order_cells,
@@ -63,6 +64,7 @@ WALK_CONSTRAINTS = {
     "n_jobs": n_jobs_like(),
     "verbose": verbosity(),
 }
+METAPATH_CONSTRAINTS = {"metapath": metapath_like()}
 
 
 class Walker:
@@ -88,11 +90,15 @@ class Walker:
         Steps that will be walked: whether tables that only save time pay.
     n_threads : int, default=1
         Threads that build the tables.
+    metapath : sequence of node types, optional
+        Walk along a metapath, see `sample_walks`; then `p` and `q` are 1.
 
     Attributes
     ----------
     strategy : str
-        "first-order", "return", "rejection" or "alias": what is used.
+        "first-order", "return", "rejection", "alias" or "metapath": what is used.
+    starts : ndarray of int32, or None
+        The nodes that walks begin at; None means all.
 
     Raises
     ------
@@ -104,7 +110,9 @@ class Walker:
     Memory: nothing for an unweighted first-order walk; 8 bytes per arc of alias cells if the graph
     is weighted, and for "return" and "rejection" 8 bytes per node more; for "rejection" 1 byte per
     arc; 5 bytes per node for a moment to see whether the graph is bipartite;
-    8 bytes times the sum over all arcs of the head's out-degree for "alias".
+    8 bytes times the sum over all arcs of the head's out-degree for "alias". For "metapath" 4 bytes
+    (12 if weighted) for each arc that a step may take and 8 bytes per node, as often as the metapath
+    leaves one type for different types.
     """
 
     def __init__(
@@ -117,9 +125,19 @@ class Walker:
         memory_budget: int = DEFAULT_MEMORY_BUDGET,
         n_steps: int = 0,
         n_threads: int = 1,
+        metapath: Sequence[Any] | None = None,
     ) -> None:
         self.graph = graph
         self.p, self.q = float(p), float(q)
+        self._work_per_step = 0.25  # of run_parallel's elementary steps
+        self.starts: NDArray[np.int32] | None = None
+        self._arcs: MetapathArcs | None = None
+        if metapath is not None:
+            if p != 1.0 or q != 1.0:
+                raise ValueError(f"p and q must be 1 with a metapath, got p={p!r} and q={q!r}")
+            self._arcs = metapath_arcs(graph, metapath, n_threads)
+            self.starts, self.strategy = self._arcs.starts, "metapath"
+            return
         self._weights = _EMPTY_WEIGHTS if graph.weights is None else graph.weights
         self._cells = first_order_cells(graph, n_threads)
         ratio = _return_ratio(graph, self.p, self.q, strategy)
@@ -132,7 +150,6 @@ class Walker:
         self._offsets = np.empty(0, np.int64)
         self._second_cells = _EMPTY_CELLS
         self._filter = np.empty(0, np.uint8)
-        self._work_per_step = 0.25  # of run_parallel's elementary steps
         if self.strategy == "rejection":
             # Far from q = 1 a step takes more trials, and at most an enumeration.
             most = 2 + int(graph.degrees.max(initial=0)) / 2
@@ -187,7 +204,12 @@ class Walker:
         seed: int,
     ) -> Callable[[int, int, int], None]:
         """Do some steps of some rows."""
-        g, rows = self.graph, (starts, walk_ids, walks)
+        g, arcs, rows = self.graph, self._arcs, (starts, walk_ids, walks)
+        if arcs is not None:
+            return lambda begin, end, n: _walks.metapath_walks(
+                arcs.indptr, arcs.indices, arcs.cells, arcs.layers, *rows, *steps, seed,
+                begin, end, n,
+            )  # fmt: skip
 
         def first_order(begin: int, end: int, n: int) -> None:
             _walks.first_order_walks(
@@ -294,6 +316,7 @@ def sample_walks(
     strategy: str = "auto",
     memory_budget: int = DEFAULT_MEMORY_BUDGET,
     start_nodes: ArrayLike | None = None,
+    metapath: Sequence[Any] | None = None,
     random_state: Any = None,
     n_jobs: int | None = None,
     weight: Any = "weight",
@@ -329,7 +352,13 @@ def sample_walks(
     memory_budget : int, default=128 MiB
         Bytes of second-order alias tables allowed.
     start_nodes : array_like of int, shape (n_starts,), optional
-        Node indices to start from; all nodes by default.
+        Node indices to start from; by default all nodes, or those of the metapath's first type.
+    metapath : sequence of node types, optional
+        Types that the walk follows, over and over, such as ``["author", "paper", "author"]``; the
+        last is the first. From a node, the next one is drawn among its neighbours of the next
+        type, in proportion to the weights (Dong et al. 2017, eq. 3, where there are none). A walk
+        that finds no such neighbour ends. `G` must be a graph with node types, which
+        ``Graph.from_any(..., node_types=...)`` makes; `p` and `q` must be 1.
     random_state : None, int, numpy.random.Generator or RandomState, default=None
         Seed. The same seed gives the same walks for any `n_jobs`.
     n_jobs : int, optional
@@ -363,12 +392,15 @@ def sample_walks(
     neighbour of ``v`` but ``t`` itself is near ``t``: the weight of the return arc is
     divided by ``p``, that of all others by ``q``. So only ``q / p`` matters, and a step is O(1)
     without a look at adjacency; that a graph is bipartite is found in O(n_nodes + n_arcs). Where a
-    directed graph has no arc from ``t`` to ``x`` but one from ``x`` to ``t``, the authors' reference
-    program counts ``x`` as adjacent to ``t``; here the paper's definition by the distance from
-    ``t`` to ``x`` holds.
+    directed graph has no arc from ``t`` to ``x`` but one from ``x`` to ``t``, the authors'
+    reference program counts ``x`` as adjacent to ``t``; here the paper's definition by the distance
+    from ``t`` to ``x`` holds.
 
     References
     ----------
+    Dong, Y., Chawla, N. and Swami, A. (2017). metapath2vec: Scalable representation learning for
+    heterogeneous networks. KDD.
+
     Grover, A. and Leskovec, J. (2016). node2vec: Scalable feature learning for networks. KDD.
 
     Examples
@@ -378,17 +410,20 @@ def sample_walks(
     >>> walks.shape
     (6, 4)
     """
-    check_params(locals(), {**LAW_CONSTRAINTS, **WALK_CONSTRAINTS}, owner="sample_walks")
+    constraints = {**LAW_CONSTRAINTS, **WALK_CONSTRAINTS, **METAPATH_CONSTRAINTS}
+    check_params(locals(), constraints, owner="sample_walks")
     graph = Graph.from_any(
         G, weight=weight, directed=directed, nodes=nodes, source=source, target=target
     )
     starts = _check_start_nodes(start_nodes, graph.n_nodes)
     n_threads = effective_n_threads(n_jobs)
-    n_rows = n_walks * len(starts)
     walker = Walker(
         graph, p=p, q=q, strategy=strategy, memory_budget=memory_budget,
-        n_steps=n_rows * walk_length, n_threads=n_threads,
+        n_steps=n_walks * len(starts) * walk_length, n_threads=n_threads, metapath=metapath,
     )  # fmt: skip
+    if walker.starts is not None:
+        starts = walker.starts if start_nodes is None else _check_types(starts, walker.starts)
+    n_rows = n_walks * len(starts)
     seed = walk_seed(draw_seed(random_state))
     walks = np.empty((n_rows, walk_length), np.int32)
     rows_per_block = max(_ROWS_PER_BLOCK, walks_per_block(walk_length))
@@ -442,6 +477,16 @@ def walks_per_block(walk_length: int) -> int:
         At least 1.
     """
     return max(1, _NODES_PER_BLOCK // walk_length)
+
+
+def _check_types(starts: NDArray[np.int32], allowed: NDArray[np.int32]) -> NDArray[np.int32]:
+    wrong = np.flatnonzero(~np.isin(starts, allowed))
+    if len(wrong):
+        raise ValueError(
+            "start_nodes must be of the metapath's first type, which node "
+            f"{starts[wrong[0]]} at position {wrong[0]} is not"
+        )
+    return starts
 
 
 def _check_start_nodes(start_nodes: ArrayLike | None, n_nodes: int) -> NDArray[np.int32]:
