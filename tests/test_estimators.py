@@ -5,6 +5,7 @@ import functools
 import inspect
 import logging
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -208,10 +209,19 @@ def test_verbose(capsys):
     assert "steps/s" in capsys.readouterr().err
 
 
-def test_auto_says_what_it_chose(caplog):
+@pytest.mark.parametrize(
+    ("law", "message"),
+    [
+        ({"q": 0.5}, "second-order walks by alias"),
+        ({"p": 0.5}, "walks by return: a return counts 2 times"),
+    ],
+)
+def test_auto_says_what_it_chose(law, message, caplog):
+    triangle_and_tail = [(0, 1), (1, 2), (2, 0), (2, 3)]
     with caplog.at_level(logging.INFO, logger="graphembed"):
-        Node2Vec(random_state=0, p=0.5, **SMALL).fit(RING)
-    assert "second-order walks by alias" in caplog.text
+        model = Node2Vec(random_state=0, **law, **SMALL).fit(triangle_and_tail)
+    assert re.search(message, caplog.text)
+    assert model.training_stats_["strategy"] in message
 
 
 def test_alias_beyond_the_budget():

@@ -1,5 +1,6 @@
 """The arcs that walks along a metapath may take, sorted by the step that takes them."""
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -105,7 +106,7 @@ def _layers(codes: list[int], n_types: int) -> tuple[NDArray[np.int32], NDArray[
     """The layer of every step, and per layer the type that each type is left for, or -1."""
     successors: dict[int, list[int]] = {}
     layers = []
-    for here, there in zip(codes, codes[1:], strict=False):
+    for here, there in itertools.pairwise(codes):
         known = successors.setdefault(here, [])
         if there not in known:
             known.append(there)

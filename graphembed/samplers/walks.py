@@ -109,10 +109,10 @@ class Walker:
     -----
     Memory: nothing for an unweighted first-order walk; 8 bytes per arc of alias cells if the graph
     is weighted, and for "return" and "rejection" 8 bytes per node more; for "rejection" 1 byte per
-    arc; 5 bytes per node for a moment to see whether the graph is bipartite;
-    8 bytes times the sum over all arcs of the head's out-degree for "alias". For "metapath" 4 bytes
-    (12 if weighted) for each arc that a step may take and 8 bytes per node, as often as the metapath
-    leaves one type for different types.
+    arc; 8 bytes times the sum over all arcs of the head's out-degree for "alias". For "metapath"
+    there are 4 bytes (12 if weighted, 16 while built) per arc that some step may take, and 8 bytes
+    per node for each of the types for which the metapath leaves a type: mostly one or two. To see
+    whether a graph is bipartite takes 5 bytes per node for a moment.
     """
 
     def __init__(
@@ -145,6 +145,9 @@ class Walker:
             self.strategy = _choose_strategy(graph, strategy, memory_budget, n_steps)
         else:
             self.strategy = "first-order" if ratio == 1.0 else "return"
+            logger.info(
+                "walks by %s: the return arc counts %g times its weight", self.strategy, ratio
+            )
         self._ratio = 1.0 if ratio is None else ratio
         self._strengths = _EMPTY_STRENGTHS
         self._offsets = np.empty(0, np.int64)
