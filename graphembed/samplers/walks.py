@@ -145,9 +145,8 @@ class Walker:
             self.strategy = _choose_strategy(graph, strategy, memory_budget, n_steps)
         else:
             self.strategy = "first-order" if ratio == 1.0 else "return"
-            logger.info(
-                "walks by %s: the return arc counts %g times its weight", self.strategy, ratio
-            )
+            if (self.p, self.q) != (1.0, 1.0):
+                logger.info("walks by %s: a return counts %g times", self.strategy, ratio)
         self._ratio = 1.0 if ratio is None else ratio
         self._strengths = _EMPTY_STRENGTHS
         self._offsets = np.empty(0, np.int64)
