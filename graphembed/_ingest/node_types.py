@@ -72,15 +72,16 @@ def _attribute(name: str, G: Any, node_ids: Array) -> dict[Any, Any]:
 
 
 def _by_id(types: Mapping[Any, Any], node_ids: Array, index: NodeIndex) -> list[Any]:
+    try:
+        positions = index.positions(list(types))
+    except KeyError as error:
+        raise GraphFormatError(
+            f"node_types names the node {error.args[0]!r}, which the graph does not have; nodes= "
+            "adds isolated nodes"
+        ) from None
     ordered: list[Any] = [None] * len(node_ids)
-    for node, value in types.items():
-        try:
-            ordered[index.position(node)] = value
-        except KeyError:
-            raise GraphFormatError(
-                f"node_types names the node {node!r}, which the graph does not have; nodes= adds "
-                "isolated nodes"
-            ) from None
+    for position, value in zip(positions.tolist(), types.values(), strict=True):
+        ordered[position] = value
     return ordered
 
 
