@@ -18,7 +18,7 @@ from graphembed.exceptions import (
 )
 
 if TYPE_CHECKING:
-    from graphembed.estimators import LINE, DeepWalk, Node2Vec
+    from graphembed.estimators import LINE, DeepWalk, EdgeEmbedder, Node2Vec
     from graphembed.graph import Graph
     from graphembed.samplers import sample_walks
 
@@ -27,6 +27,7 @@ __all__ = [
     "DatasetNotFoundError",
     "DeepWalk",
     "DownloadError",
+    "EdgeEmbedder",
     "FileFormatError",
     "Graph",
     "GraphFormatError",
@@ -38,6 +39,7 @@ __all__ = [
 # Imported at the first use: scikit-learn alone takes a second, which `graphembed --help` can spare.
 _HOMES = {
     "DeepWalk": "graphembed.estimators",
+    "EdgeEmbedder": "graphembed.estimators",
     "Graph": "graphembed.graph",
     "LINE": "graphembed.estimators",
     "Node2Vec": "graphembed.estimators",

@@ -65,7 +65,7 @@ def train_gensim(
         seed=corpus.seed % 2**32,
     )
     model.build_vocab_from_freq(dict(enumerate(visits.tolist())), corpus_count=len(visits))
-    total = config.epochs * corpus.n_walks * corpus.n_nodes * corpus.walk_length
+    total = config.epochs * corpus.n_walks * corpus.n_starts * corpus.walk_length
     with (
         tqdm(
             total=total, desc="training by gensim", unit="steps", unit_scale=True,
@@ -77,7 +77,7 @@ def train_gensim(
         future = pool.submit(
             model.train,
             corpus_iterable=sentences,
-            total_examples=corpus.n_walks * corpus.n_nodes,
+            total_examples=corpus.n_walks * corpus.n_starts,
             epochs=config.epochs,
         )
         try:

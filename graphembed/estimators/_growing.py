@@ -91,8 +91,8 @@ class GrowingEmbedding(NodeEmbedding):
         if self._memory is None:
             raise ValueError(
                 f"this {name} holds no context vectors, which growing needs (it was trained by "
-                "gensim or with loss='hs', or saved by a version of graphembed that did not keep "
-                "them): fit it anew"
+                "gensim, with loss='hs' or along a metapath, or saved by a version of graphembed "
+                "that did not keep them): fit it anew"
             )
         if self.n_components != n_components:
             raise ValueError(

@@ -17,7 +17,12 @@ from numpy.typing import NDArray
 from graphembed._kernels import _growth, _skipgram
 from graphembed._threads import run_parallel
 from graphembed._validation import draw_seed
-from graphembed.estimators._skipgram import INSTRUCTIONS, SkipGramConfig, aligned_table
+from graphembed.estimators._skipgram import (
+    INSTRUCTIONS,
+    SkipGramConfig,
+    aligned_table,
+    noise_of,
+)
 from graphembed.exceptions import FileFormatError
 from graphembed.graph import Graph, NodeIndex
 from graphembed.samplers.walks import Walker, walk_seed, walks_per_block
@@ -289,13 +294,11 @@ class _Growth:
 
     def _noise(self) -> NDArray[np.uint64]:
         """Alias cells of the negatives: all nodes in one part."""
-        noise = (self.visits.astype(np.float64) ** self.plan.config.ns_exponent).astype(np.float32)
+        noise = noise_of(self.visits, self.plan.config.ns_exponent)
         members = np.arange(self.n_nodes, dtype=np.int32)[np.newaxis]
         scratch = np.empty(members.shape)
         cells = np.empty(2 * self.n_nodes, np.uint64)
-        _skipgram.build_noise(
-            members, noise.astype(np.float64), scratch, cells[np.newaxis], 0, 1, 1
-        )
+        _skipgram.build_noise(members, noise, scratch, cells[np.newaxis], 0, 1, 1)
         return cells
 
     def rows_to_train(self, touched: NDArray[np.bool_], update: str) -> NDArray[np.int64]:

@@ -84,7 +84,7 @@ def count_corpus(corpus: WalkCorpus, stats: TrainingStats, verbose: int) -> NDAr
     """Count the visits of epoch 0, which stand for the unigram distribution."""
     begin = time.perf_counter()
     counts = np.zeros(corpus.n_nodes, np.int64)
-    total = corpus.n_walks * corpus.n_nodes * corpus.walk_length
+    total = corpus.n_walks * corpus.n_starts * corpus.walk_length
     with tqdm(
         total=total, desc="counting walks", unit="steps", unit_scale=True, disable=not verbose
     ) as bar:
@@ -108,7 +108,7 @@ def train_skipgram(
     begin = time.perf_counter()
     n_pairs = 0
     model = grid(corpus, config, visits, corpus.walk_length)
-    total = config.epochs * corpus.n_walks * corpus.n_nodes
+    total = config.epochs * corpus.n_walks * corpus.n_starts
     done = 0
     with tqdm(
         total=total * corpus.walk_length, desc="training", unit="steps", unit_scale=True,
@@ -343,9 +343,7 @@ class NegativeSampling(Grid):
 
     def _prepare(self, frequencies: Frequencies) -> tuple[float, int]:
         c = self.config
-        # Rounded, because the last bits of a power are not the same on all processors
-        noise = (frequencies.astype(np.float64) ** c.ns_exponent).astype(np.float32)
-        self.noise = noise.astype(np.float64)
+        self.noise = noise_of(frequencies, c.ns_exponent)
         n_parts, n_strata = self.members.shape
         self.cells = np.empty((n_parts, 2 * n_strata), np.uint64)
         self.scratch = np.empty((n_parts, n_strata), np.float64)
@@ -418,6 +416,14 @@ class OneTable(NegativeSampling):
     def _entries_per_pool(self) -> int:
         few = max(_FEWEST_ENTRIES, _FEW_ENTRIES_PER_NODE * len(self.part))
         return min(super()._entries_per_pool(), few)
+
+
+def noise_of(frequencies: Frequencies, exponent: float) -> NDArray[np.float64]:
+    """Weights of the negatives; 0 for a node that occurs nowhere (off the metapath, no edges)."""
+    noise = np.zeros(len(frequencies))
+    np.power(frequencies, exponent, out=noise, where=frequencies > 0)
+    # Rounded, because the last bits of a power are not the same on all processors
+    return noise.astype(np.float32).astype(np.float64)
 
 
 def _mean_pairs(walk_length: int, window: int, shrink: bool) -> float:

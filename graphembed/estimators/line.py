@@ -176,7 +176,10 @@ class LINE(NodeEmbedding):
         parts, stats = [], {}
         for order in ("first", "second") if self.order == "both" else (self.order,):
             vectors, of_order = self._train_order(graph, order, seed, n_threads)
-            parts.append(vectors / np.linalg.norm(vectors, axis=1, keepdims=True))
+            # In float64, whose order of summation does not show in float32
+            norms = np.sqrt(np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64))
+            vectors /= norms[:, np.newaxis]
+            parts.append(vectors)
             stats[order] = asdict(of_order)
         return Trained(np.concatenate(parts, axis=1), stats)
 

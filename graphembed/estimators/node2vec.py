@@ -24,6 +24,7 @@ from graphembed.samplers.corpus import WalkCorpus
 from graphembed.samplers.walks import (
     DEFAULT_MEMORY_BUDGET,
     LAW_CONSTRAINTS,
+    METAPATH_CONSTRAINTS,
     WALK_CONSTRAINTS,
     Walker,
 )
@@ -88,7 +89,7 @@ class _WalkEmbedding(GrowingEmbedding):
             grid = HierarchicalSoftmax if self.loss == "hs" else NegativeSampling
             tables, stats = train_skipgram(corpus, self._config(), grid, verbose=self.verbose)
             embedding = tables.embedding
-            if self.loss == "ns":
+            if self.loss == "ns" and not self._law().get("metapath"):
                 prints = fingerprints(graph, graph.n_nodes, n_threads)
                 memory = Memory(tables.context, tables.visits, prints, seed)
         return Trained(embedding, {"strategy": walker.strategy, **asdict(stats)}, memory)
@@ -291,6 +292,10 @@ class DeepWalk(_WalkEmbedding):
         Nodes per walk, the start node included; the paper's t (which is 40 there).
     n_walks : int, default=10
         Walks from every node, per epoch; the paper's gamma (which is 80 there).
+    metapath : list of node types, optional
+        Walk along these types, over and over, as metapath2vec does, see `sample_walks`: the graph
+        needs types (``Graph.from_any(..., node_types=...)``), walks begin at the nodes of the first
+        type, and nodes that no walk visits keep their small random start vectors.
     window : int, default=10
         Largest distance on the walk between a node and its context; the paper's w.
     loss : {"ns", "hs"}, default="ns"
@@ -350,6 +355,9 @@ class DeepWalk(_WalkEmbedding):
 
     References
     ----------
+    Dong, Y., Chawla, N. and Swami, A. (2017). metapath2vec: Scalable representation learning for
+    heterogeneous networks. KDD.
+
     Perozzi, B., Al-Rfou, R. and Skiena, S. (2014). DeepWalk: Online learning of social
     representations. KDD.
 
@@ -363,7 +371,11 @@ class DeepWalk(_WalkEmbedding):
     [0, 1, 2]
     """
 
-    _constraints: ClassVar[dict[str, Constraint]] = {**WALK_CONSTRAINTS, **_SKIPGRAM_CONSTRAINTS}
+    _constraints: ClassVar[dict[str, Constraint]] = {
+        **WALK_CONSTRAINTS,
+        **METAPATH_CONSTRAINTS,
+        **_SKIPGRAM_CONSTRAINTS,
+    }
 
     def __init__(
         self,
@@ -371,6 +383,7 @@ class DeepWalk(_WalkEmbedding):
         *,
         walk_length: int = 80,
         n_walks: int = 10,
+        metapath: Any = None,
         window: int = 10,
         loss: str = "ns",
         negative: int = 5,
@@ -388,6 +401,7 @@ class DeepWalk(_WalkEmbedding):
         self.n_components = n_components
         self.walk_length = walk_length
         self.n_walks = n_walks
+        self.metapath = metapath
         self.window = window
         self.loss = loss
         self.negative = negative
@@ -401,3 +415,6 @@ class DeepWalk(_WalkEmbedding):
         self.random_state = random_state
         self.n_jobs = n_jobs
         self.verbose = verbose
+
+    def _law(self) -> dict[str, Any]:
+        return {"metapath": self.metapath}

@@ -128,7 +128,8 @@ def expand_low_degrees(graph: Graph, below: int) -> Graph:
     first_step = arcs[low]
     n_terms = np.concatenate([[0], np.cumsum(graph.degrees[first_step.indices])])
     n_terms = n_terms[first_step.indptr]
-    first_step.data /= out[first_step.indices].clip(np.finfo(np.float64).tiny)
+    share = np.divide(1.0, out, out=np.zeros(len(out)), where=out > 0)
+    first_step.data *= share[first_step.indices]
     new = []
     begin = 0
     while begin < len(low):
@@ -142,7 +143,7 @@ def expand_low_degrees(graph: Graph, below: int) -> Graph:
     expanded = sp.csr_array(arcs + sp.csr_array((weight, (tails, heads)), shape))
     expanded.sort_indices()
     return Graph.from_csr(
-        expanded.indptr, expanded.indices, expanded.data, nodes=graph.node_ids, directed=True
+        expanded.indptr, expanded.indices, expanded.data, node_ids=graph.node_ids, directed=True
     )
 
 

@@ -2,7 +2,7 @@
 
 import itertools
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,7 +23,13 @@ from graphembed._validation import (
     verbosity,
 )
 from graphembed.graph import Graph
-from graphembed.samplers._tables import build_filter, first_order_cells, strengths
+from graphembed.samplers._metapath import MetapathArcs, metapath_arcs, metapath_like
+from graphembed.samplers._tables import (
+    build_filter,
+    first_order_cells,
+    is_bipartite,
+    strengths,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -58,6 +64,7 @@ WALK_CONSTRAINTS = {
     "n_jobs": n_jobs_like(),
     "verbose": verbosity(),
 }
+METAPATH_CONSTRAINTS = {"metapath": metapath_like()}
 
 
 class Walker:
@@ -73,19 +80,25 @@ class Walker:
     p, q : float, default=1.0
         Return and in-out parameter of the second-order law; with both 1 the walk is first order.
     strategy : {"auto", "rejection", "alias"}, default="auto"
-        How second-order steps are drawn. "auto" takes the alias tables if they fit into
-        `memory_budget` and have no more cells than there are steps to walk, else rejection.
+        How second-order steps are drawn. "auto" does without either where only the return arc's
+        weight differs: on undirected graphs if ``q == 1`` or the graph is bipartite. Else it takes
+        the alias tables if they fit into `memory_budget` and have no more cells than there are
+        steps to walk, else rejection.
     memory_budget : int, default=128 MiB
         Bytes of second-order alias tables allowed.
     n_steps : int, default=0
         Steps that will be walked: whether tables that only save time pay.
     n_threads : int, default=1
         Threads that build the tables.
+    metapath : sequence of node types, optional
+        Walk along a metapath, see `sample_walks`; then `p` and `q` are 1.
 
     Attributes
     ----------
     strategy : str
-        "first-order", "rejection" or "alias": what is used.
+        "first-order", "return", "rejection", "alias" or "metapath": what is used.
+    starts : ndarray of int32, or None
+        The nodes that walks begin at; None means all.
 
     Raises
     ------
@@ -95,8 +108,11 @@ class Walker:
     Notes
     -----
     Memory: nothing for an unweighted first-order walk; 8 bytes per arc of alias cells if the graph
-    is weighted; for "rejection" 1 byte per arc, and 8 bytes per node if the graph is weighted;
-    8 bytes times the sum over all arcs of the head's out-degree for "alias".
+    is weighted, and for "return" and "rejection" 8 bytes per node more; for "rejection" 1 byte per
+    arc; 8 bytes times the sum over all arcs of the head's out-degree for "alias". For "metapath"
+    there are 4 bytes (12 if weighted, 16 while built) per arc that some step may take, and 8 bytes
+    per node for each of the types for which the metapath leaves a type: mostly one or two. To see
+    whether a graph is bipartite takes 5 bytes per node for a moment.
     """
 
     def __init__(
@@ -109,17 +125,33 @@ class Walker:
         memory_budget: int = DEFAULT_MEMORY_BUDGET,
         n_steps: int = 0,
         n_threads: int = 1,
+        metapath: Sequence[Any] | None = None,
     ) -> None:
         self.graph = graph
         self.p, self.q = float(p), float(q)
+        self._work_per_step = 0.25  # of run_parallel's elementary steps
+        self.starts: NDArray[np.int32] | None = None
+        self._arcs: MetapathArcs | None = None
+        if metapath is not None:
+            if p != 1.0 or q != 1.0:
+                raise ValueError(f"p and q must be 1 with a metapath, got p={p!r} and q={q!r}")
+            self._arcs = metapath_arcs(graph, metapath, n_threads)
+            self.starts, self.strategy = self._arcs.starts, "metapath"
+            return
         self._weights = _EMPTY_WEIGHTS if graph.weights is None else graph.weights
         self._cells = first_order_cells(graph, n_threads)
-        self.strategy = _choose_strategy(graph, self.p, self.q, strategy, memory_budget, n_steps)
+        ratio = _return_ratio(graph, self.p, self.q, strategy)
+        if ratio is None:
+            self.strategy = _choose_strategy(graph, strategy, memory_budget, n_steps)
+        else:
+            self.strategy = "first-order" if ratio == 1.0 else "return"
+            if (self.p, self.q) != (1.0, 1.0):
+                logger.info("walks by %s: a return counts %g times", self.strategy, ratio)
+        self._ratio = 1.0 if ratio is None else ratio
         self._strengths = _EMPTY_STRENGTHS
         self._offsets = np.empty(0, np.int64)
         self._second_cells = _EMPTY_CELLS
         self._filter = np.empty(0, np.uint8)
-        self._work_per_step = 0.25  # of run_parallel's elementary steps
         if self.strategy == "rejection":
             # Far from q = 1 a step takes more trials, and at most an enumeration.
             most = 2 + int(graph.degrees.max(initial=0)) / 2
@@ -127,6 +159,8 @@ class Walker:
             self._strengths = strengths(graph, n_threads)
             if n_steps * _FILTER_BYTES_PER_STEP >= graph.n_arcs:
                 self._filter = build_filter(graph, n_threads)
+        elif self.strategy == "return":
+            self._strengths = strengths(graph, n_threads)
         elif self.strategy == "alias":
             self._offsets, self._second_cells = self._second_order_cells(n_threads)
 
@@ -172,12 +206,23 @@ class Walker:
         seed: int,
     ) -> Callable[[int, int, int], None]:
         """Do some steps of some rows."""
-        g, rows = self.graph, (starts, walk_ids, walks)
+        g, arcs, rows = self.graph, self._arcs, (starts, walk_ids, walks)
+        if arcs is not None:
+            return lambda begin, end, n: _walks.metapath_walks(
+                arcs.indptr, arcs.indices, arcs.cells, arcs.layers, *rows, *steps, seed,
+                begin, end, n,
+            )  # fmt: skip
 
         def first_order(begin: int, end: int, n: int) -> None:
             _walks.first_order_walks(
                 g.indptr, g.indices, self._cells, *rows, *steps, seed, begin, end, n
             )
+
+        def returning(begin: int, end: int, n: int) -> None:
+            _walks.return_walks(
+                g.indptr, g.indices, self._weights, self._cells, self._strengths, *rows,
+                self._ratio, *steps, seed, begin, end, n,
+            )  # fmt: skip
 
         def alias(begin: int, end: int, n: int) -> None:
             _walks.alias_walks(
@@ -191,7 +236,13 @@ class Walker:
                 *rows, self.p, self.q, g.directed, *steps, seed, begin, end, n,
             )  # fmt: skip
 
-        return {"first-order": first_order, "alias": alias, "rejection": rejection}[self.strategy]
+        kernels = {
+            "first-order": first_order,
+            "return": returning,
+            "alias": alias,
+            "rejection": rejection,
+        }
+        return kernels[self.strategy]
 
     def _second_order_cells(self, n_threads: int) -> tuple[NDArray[np.int64], NDArray[np.uint64]]:
         g = self.graph
@@ -215,11 +266,23 @@ class Walker:
         return offsets, cells
 
 
-def _choose_strategy(
-    graph: Graph, p: float, q: float, strategy: str, memory_budget: int, n_steps: int
-) -> str:
+def _return_ratio(graph: Graph, p: float, q: float, strategy: str) -> float | None:
+    """What the return arc's weight is multiplied by, if all others keep theirs.
+
+    That is 1/p if q = 1. On a bipartite graph every other neighbour is at distance 2 from the last
+    node, so that all other weights are divided by q, and only q/p matters. Asked for an undirected
+    graph alone: there the return arc exists and has the weight of the arc walked.
+    """
     if p == 1.0 and q == 1.0:
-        return "first-order"
+        return 1.0
+    if strategy != "auto" or graph.directed:
+        return None
+    if q == 1.0:
+        return 1.0 / p
+    return q / p if is_bipartite(graph) else None
+
+
+def _choose_strategy(graph: Graph, strategy: str, memory_budget: int, n_steps: int) -> str:
     if strategy == "rejection":
         return strategy
     n_cells = _count_second_order_cells(graph)
@@ -255,6 +318,7 @@ def sample_walks(
     strategy: str = "auto",
     memory_budget: int = DEFAULT_MEMORY_BUDGET,
     start_nodes: ArrayLike | None = None,
+    metapath: Sequence[Any] | None = None,
     random_state: Any = None,
     n_jobs: int | None = None,
     weight: Any = "weight",
@@ -284,12 +348,19 @@ def sample_walks(
         In-out parameter: small values drive the walk outwards.
     strategy : {"auto", "rejection", "alias"}, default="auto"
         How second-order steps are drawn: by rejection (1 byte per arc), or from precomputed alias
-        tables, one per edge. Both obey the same law; the walks differ. "auto" takes the tables if
-        they fit into `memory_budget` and have no more cells than there are steps to walk.
+        tables, one per edge. Both obey the same law; the walks differ. "auto" needs neither on an
+        undirected graph if ``q == 1`` or the graph is bipartite, see the notes; else it takes the
+        tables if they fit into `memory_budget` and have no more cells than there are steps.
     memory_budget : int, default=128 MiB
         Bytes of second-order alias tables allowed.
     start_nodes : array_like of int, shape (n_starts,), optional
-        Node indices to start from; all nodes by default.
+        Node indices to start from; by default all nodes, or those of the metapath's first type.
+    metapath : sequence of node types, optional
+        Types that the walk follows, over and over, such as ``["author", "paper", "author"]``; the
+        last is the first. From a node, the next one is drawn among its neighbours of the next
+        type, in proportion to the weights (Dong et al. 2017, eq. 3, where there are none). A walk
+        that finds no such neighbour ends. `G` must be a graph with node types, which
+        ``Graph.from_any(..., node_types=...)`` makes; `p` and `q` must be 1.
     random_state : None, int, numpy.random.Generator or RandomState, default=None
         Seed. The same seed gives the same walks for any `n_jobs`.
     n_jobs : int, optional
@@ -319,12 +390,19 @@ def sample_walks(
     O(1) time per first-order step and per step by alias tables; a rejection step costs a few
     trials, each with a look at one byte of a filter and, if that does not settle it, a bisection
     in an adjacency list. A step whose trials are refused enumerates its law, for ``q > 1`` in
-    proportion to the shorter of two adjacency lists. Where a directed graph has no arc
-    from ``t`` to ``x`` but one from ``x`` to ``t``, the authors' reference program counts ``x`` as
-    adjacent to ``t``; here the paper's definition by the distance from ``t`` to ``x`` holds.
+    proportion to the shorter of two adjacency lists. On a bipartite graph (users and items) no
+    neighbour of ``v`` but ``t`` itself is near ``t``: the weight of the return arc is
+    divided by ``p``, that of all others by ``q``. So only ``q / p`` matters, and a step is O(1)
+    without a look at adjacency; that a graph is bipartite is found in O(n_nodes + n_arcs). Where a
+    directed graph has no arc from ``t`` to ``x`` but one from ``x`` to ``t``, the authors'
+    reference program counts ``x`` as adjacent to ``t``; here the paper's definition by the distance
+    from ``t`` to ``x`` holds.
 
     References
     ----------
+    Dong, Y., Chawla, N. and Swami, A. (2017). metapath2vec: Scalable representation learning for
+    heterogeneous networks. KDD.
+
     Grover, A. and Leskovec, J. (2016). node2vec: Scalable feature learning for networks. KDD.
 
     Examples
@@ -334,17 +412,20 @@ def sample_walks(
     >>> walks.shape
     (6, 4)
     """
-    check_params(locals(), {**LAW_CONSTRAINTS, **WALK_CONSTRAINTS}, owner="sample_walks")
+    constraints = {**LAW_CONSTRAINTS, **WALK_CONSTRAINTS, **METAPATH_CONSTRAINTS}
+    check_params(locals(), constraints, owner="sample_walks")
     graph = Graph.from_any(
         G, weight=weight, directed=directed, nodes=nodes, source=source, target=target
     )
     starts = _check_start_nodes(start_nodes, graph.n_nodes)
     n_threads = effective_n_threads(n_jobs)
-    n_rows = n_walks * len(starts)
     walker = Walker(
         graph, p=p, q=q, strategy=strategy, memory_budget=memory_budget,
-        n_steps=n_rows * walk_length, n_threads=n_threads,
+        n_steps=n_walks * len(starts) * walk_length, n_threads=n_threads, metapath=metapath,
     )  # fmt: skip
+    if walker.starts is not None:
+        starts = walker.starts if start_nodes is None else _check_types(starts, walker.starts)
+    n_rows = n_walks * len(starts)
     seed = walk_seed(draw_seed(random_state))
     walks = np.empty((n_rows, walk_length), np.int32)
     rows_per_block = max(_ROWS_PER_BLOCK, walks_per_block(walk_length))
@@ -398,6 +479,16 @@ def walks_per_block(walk_length: int) -> int:
         At least 1.
     """
     return max(1, _NODES_PER_BLOCK // walk_length)
+
+
+def _check_types(starts: NDArray[np.int32], allowed: NDArray[np.int32]) -> NDArray[np.int32]:
+    wrong = np.flatnonzero(~np.isin(starts, allowed))
+    if len(wrong):
+        raise ValueError(
+            "start_nodes must be of the metapath's first type, which node "
+            f"{starts[wrong[0]]} at position {wrong[0]} is not"
+        )
+    return starts
 
 
 def _check_start_nodes(start_nodes: ArrayLike | None, n_nodes: int) -> NDArray[np.int32]:
