@@ -135,15 +135,16 @@ def expand_low_degrees(graph: Graph, below: int) -> Graph:
     while begin < len(low):
         end = int(np.searchsorted(n_terms, n_terms[begin] + _TERMS_PER_BLOCK, side="right")) - 1
         end = max(end, begin + 1)
-        proximity = (first_step[begin:end] @ arcs).tocoo()
         room = below - graph.degrees[low[begin:end]]
-        new.append(_heaviest(proximity, low[begin:end], room, first_step[begin:end]))
+        terms = (first_step[begin:end] @ arcs).tocoo()
+        new.append(_heaviest(terms, low[begin:end], room, first_step[begin:end]))
         begin = end
-    tails, heads, weight = (np.concatenate(x) for x in zip(*new, strict=True)) if new else [[]] * 3
-    expanded = sp.csr_array(arcs + sp.csr_array((weight, (tails, heads)), shape))
-    expanded.sort_indices()
+    if new:
+        tails, heads, proximity = (np.concatenate(column) for column in zip(*new, strict=True))
+        arcs = sp.csr_array(arcs + sp.csr_array((proximity, (tails, heads)), shape=shape))
+    arcs.sort_indices()
     return Graph.from_csr(
-        expanded.indptr, expanded.indices, expanded.data, node_ids=graph.node_ids, directed=True
+        arcs.indptr, arcs.indices, arcs.data, node_ids=graph.node_ids, directed=True
     )
 
 
