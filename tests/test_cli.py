@@ -106,7 +106,7 @@ def test_defaults_are_those_of_the_estimators(estimator):
         for name, parameter in inspect.signature(estimator.__init__).parameters.items()
         if name in args and name != "verbose"
     }
-    assert len(shared) >= 8
+    assert len(shared) >= 4
     assert shared == {name: args[name] for name in shared}
 
 
