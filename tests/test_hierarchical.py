@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 from graphembed import DeepWalk, Node2Vec, sample_walks
 from graphembed._kernels import _hierarchical as kernels
 from graphembed._kernels._skipgram import INSTRUCTION_SETS, LANES
+from graphembed.estimators import _grid as grid_trainer
 from graphembed.estimators import _skipgram as trainer
 from graphembed.estimators._hierarchical import HierarchicalSoftmax, huffman_tree
 from graphembed.graph import Graph
 from graphembed.samplers.corpus import WalkCorpus
-from graphembed.samplers.walks import Walker
+from graphembed.samplers.walker import Walker
 
 DIMENSIONS = [1, 5, 16, 31, 100, 128]
 FASTEST = len(INSTRUCTION_SETS) - 1
@@ -328,7 +329,7 @@ def ring_with_chords(n: int) -> Graph:
 @pytest.mark.parametrize("entries_per_pool", [2_000, 2**22])
 @pytest.mark.parametrize("openmp", [True, False])
 def test_any_number_of_threads(n_nodes, entries_per_pool, openmp, monkeypatch):
-    monkeypatch.setattr(trainer, "_ENTRIES_PER_POOL", entries_per_pool)
+    monkeypatch.setattr(grid_trainer, "_ENTRIES_PER_POOL", entries_per_pool)
     g = ring_with_chords(n_nodes)
     vectors = []
     for n in (1, 2, 3, 4):
@@ -381,7 +382,7 @@ def test_every_pair_is_trained(entries_per_pool, monkeypatch):
     options = {"walk_length": 10, "n_walks": 3, "window": 2, "epochs": 2, "random_state": 5}
     g = ring_with_chords(700)
     expected = DeepWalk(8, **options).fit(g).training_stats_["n_pairs"]
-    monkeypatch.setattr(trainer, "_ENTRIES_PER_POOL", entries_per_pool)
+    monkeypatch.setattr(grid_trainer, "_ENTRIES_PER_POOL", entries_per_pool)
     model = DeepWalk(8, loss="hs", **options).fit(g)
     assert model.training_stats_["n_pairs"] == expected
 
@@ -394,7 +395,7 @@ def test_a_pool_has_about_as_many_entries_as_it_should():
     grid = HierarchicalSoftmax(corpus, config, visits, corpus.walk_length)
     walk_ids, walks = next(corpus.blocks(0, 10**6))
     grid.train_pool(walk_ids, walks, (0, 40), (0.0, 1.0))
-    planned = trainer._ENTRIES_PER_POOL * len(walks) / grid.walks_per_pool
+    planned = grid_trainer._ENTRIES_PER_POOL * len(walks) / grid.walks_per_pool
     assert len(grid.centres) / (1 + 1 / 16) == pytest.approx(planned, rel=0.02)
 
 

@@ -13,7 +13,7 @@ from graphembed import DeepWalk, FileFormatError, GraphFormatError, sample_walks
 from graphembed.evaluation import split_edges
 from graphembed.graph import Graph
 from graphembed.samplers.corpus import WalkCorpus
-from graphembed.samplers.walks import Walker, walk_seed
+from graphembed.samplers.walker import Walker, walk_seed
 
 LEVEL = 1e-6 / 100  # more than there are p-values below
 TYPES = ["A", "A", "A", "P", "P", "P", "P", "V", "V", "A", "P"]  # the last two alone
@@ -105,8 +105,8 @@ def test_any_number_of_threads_and_parts(weighted, monkeypatch):
     monkeypatch.setattr("graphembed._threads._use_openmp", False)
     assert np.array_equal(sample_walks(large(weighted), n_jobs=4, **options), expected)
     for n_steps in (1, 2, 7):
-        monkeypatch.setattr("graphembed.samplers.walks._STEPS_PER_CALL", n_steps)
-        monkeypatch.setattr("graphembed.samplers.walks._NODES_PER_BLOCK", 1)
+        monkeypatch.setattr("graphembed.samplers.walker._STEPS_PER_CALL", n_steps)
+        monkeypatch.setattr("graphembed.samplers.walker._NODES_PER_BLOCK", 1)
         assert np.array_equal(sample_walks(large(weighted), **options), expected)
 
 

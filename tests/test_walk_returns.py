@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from graphembed import sample_walks
 from graphembed.graph import Graph
 from graphembed.samplers import _tables
-from graphembed.samplers.walks import Walker
+from graphembed.samplers.walker import Walker
 
 LEVEL = 1e-6 / 200  # more than there are p-values below
 N_STEPS = 300_000
@@ -130,8 +130,8 @@ def test_any_number_of_threads_and_parts(weighted, p, q, monkeypatch):
     monkeypatch.setattr("graphembed._threads._use_openmp", False)
     assert np.array_equal(sample_walks(graph, n_jobs=4, **options), expected)
     for n_steps in (1, 2, 7):
-        monkeypatch.setattr("graphembed.samplers.walks._STEPS_PER_CALL", n_steps)
-        monkeypatch.setattr("graphembed.samplers.walks._NODES_PER_BLOCK", 1)
+        monkeypatch.setattr("graphembed.samplers.walker._STEPS_PER_CALL", n_steps)
+        monkeypatch.setattr("graphembed.samplers.walker._NODES_PER_BLOCK", 1)
         assert np.array_equal(sample_walks(graph, **options), expected)
 
 

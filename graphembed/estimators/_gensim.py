@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from graphembed._validation import import_optional
-from graphembed.estimators._skipgram import SkipGramConfig, TrainingStats, count_corpus
+from graphembed.estimators._grid import SkipGramConfig
+from graphembed.estimators._skipgram import TrainingStats, count_corpus
 from graphembed.samplers.corpus import WalkCorpus
-from graphembed.samplers.walks import walks_per_block
+from graphembed.samplers.walker import walks_per_block
 
 MAX_WALK_LENGTH = 10_000  # gensim cuts longer sentences off without a word
 

@@ -17,15 +17,11 @@ from numpy.typing import NDArray
 from graphembed._kernels import _growth, _skipgram
 from graphembed._threads import run_parallel
 from graphembed._validation import draw_seed
-from graphembed.estimators._skipgram import (
-    INSTRUCTIONS,
-    SkipGramConfig,
-    aligned_table,
-    noise_of,
-)
+from graphembed.estimators._grid import INSTRUCTIONS, SkipGramConfig, aligned_table
+from graphembed.estimators._skipgram import noise_of
 from graphembed.exceptions import FileFormatError
 from graphembed.graph import Graph, NodeIndex
-from graphembed.samplers.walks import Walker, walk_seed, walks_per_block
+from graphembed.samplers.walker import Walker, walk_seed, walks_per_block
 
 # A row is trained on so many walks for each of its node's visits in fit, on average, ...
 _WALKS_PER_VISIT = 0.4

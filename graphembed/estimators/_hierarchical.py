@@ -5,14 +5,7 @@ from numpy.typing import NDArray
 
 from graphembed._kernels import _hierarchical
 from graphembed._threads import run_parallel
-from graphembed.estimators._skipgram import (
-    CHUNKS,
-    INSTRUCTIONS,
-    Frequencies,
-    Grid,
-    Kernel,
-    PairOptions,
-)
+from graphembed.estimators._grid import CHUNKS, INSTRUCTIONS, Frequencies, Grid, Kernel, PairOptions
 
 # A subtree with more than this share of a column's steps is dealt out node by node.
 _SUBTREES_PER_COLUMN = 4

@@ -19,13 +19,8 @@ from graphembed._validation import (
     random_state_like,
     verbosity,
 )
-from graphembed.estimators._skipgram import (
-    NegativeSampling,
-    OneTable,
-    SkipGramConfig,
-    TrainingStats,
-    train_edges,
-)
+from graphembed.estimators._grid import SkipGramConfig
+from graphembed.estimators._skipgram import NegativeSampling, OneTable, TrainingStats, train_edges
 from graphembed.estimators._trained import Trained
 from graphembed.estimators.base import NodeEmbedding
 from graphembed.graph import Graph

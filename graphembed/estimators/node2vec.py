@@ -14,20 +14,16 @@ from graphembed._validation import (
     positive_float,
 )
 from graphembed.estimators._gensim import MAX_WALK_LENGTH, train_gensim
+from graphembed.estimators._grid import SkipGramConfig
 from graphembed.estimators._growing import GrowingEmbedding
 from graphembed.estimators._growth import Memory, Plan, fingerprints
 from graphembed.estimators._hierarchical import HierarchicalSoftmax
-from graphembed.estimators._skipgram import NegativeSampling, SkipGramConfig, train_skipgram
+from graphembed.estimators._skipgram import NegativeSampling, train_skipgram
 from graphembed.estimators._trained import Trained
 from graphembed.graph import Graph
 from graphembed.samplers.corpus import WalkCorpus
-from graphembed.samplers.walks import (
-    DEFAULT_MEMORY_BUDGET,
-    LAW_CONSTRAINTS,
-    METAPATH_CONSTRAINTS,
-    WALK_CONSTRAINTS,
-    Walker,
-)
+from graphembed.samplers.walker import DEFAULT_MEMORY_BUDGET, LAW_CONSTRAINTS, Walker
+from graphembed.samplers.walks import METAPATH_CONSTRAINTS, WALK_CONSTRAINTS
 
 _SKIPGRAM_CONSTRAINTS: dict[str, Constraint] = {
     "n_components": int_at_least(1),

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from graphembed import _walks
 from graphembed._threads import run_parallel
-from graphembed.samplers.walks import Walker, walk_seed
+from graphembed.samplers.walker import Walker, walk_seed
 
 
 @dataclass(frozen=True)

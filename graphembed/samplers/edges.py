@@ -11,7 +11,7 @@ from graphembed._kernels import _alias
 from graphembed._threads import run_parallel
 from graphembed.graph import Graph
 from graphembed.samplers._tables import strengths
-from graphembed.samplers.walks import Walker, walk_seed
+from graphembed.samplers.walker import Walker, walk_seed
 
 _TERMS_PER_BLOCK = 2**22  # of the products that `expand_low_degrees` sums at a time
 
