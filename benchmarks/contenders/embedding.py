@@ -85,10 +85,7 @@ def _line(arrays: Arrays, case: dict[str, Any], threads: int, order: str) -> Run
             case["dimensions"], order=order, negative=NEGATIVE, learning_rate=LEARNING_RATE,
             n_samples=case.get("n_samples"), random_state=number, n_jobs=threads,
         ).fit(graph)  # fmt: skip
-        stats = list(model.training_stats_.values())
-        return model.embedding_, {
-            key: sum(one[key] for one in stats) for key in ("n_pairs", "train_seconds")
-        }
+        return model.embedding_, model.training_stats_
 
     return run
 

@@ -139,11 +139,9 @@ def _embed(args: argparse.Namespace, parser: Parser) -> None:
 def _summary(stats: dict[str, Any]) -> str:
     if "n_new" in stats:
         return f"{stats['n_new']:,} new, {stats['n_trained']:,} trained"
-    runs = list(stats.values()) if "n_pairs" not in stats else [stats]  # LINE: one for each order
-    seconds = sum(run["train_seconds"] for run in runs)
-    if runs[0]["n_pairs"] is None:  # another trainer does not tell how many pairs it made
-        return f"trained in {seconds:.1f} s"
-    return f"{sum(run['n_pairs'] for run in runs):,} pairs trained in {seconds:.1f} s"
+    # another trainer does not tell how many pairs it made
+    pairs = "" if stats["n_pairs"] is None else f"{stats['n_pairs']:,} pairs "
+    return f"{pairs}trained in {stats['train_seconds']:.1f} s"
 
 
 def _evaluate(args: argparse.Namespace, parser: Parser) -> None:

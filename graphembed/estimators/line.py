@@ -1,6 +1,5 @@
 """LINE: vectors from sampled edges, by first- and second-order proximity."""
 
-from dataclasses import asdict
 from typing import Any, ClassVar
 
 import numpy as np
@@ -79,7 +78,7 @@ class LINE(NodeEmbedding):
     n_nodes_in_ : int
         Number of nodes.
     training_stats_ : dict
-        For each order trained, by its name: "n_steps" (edges sampled), "n_pairs" (edges trained),
+        "n_samples" (edges sampled for each order), "n_pairs" (edges trained, both orders together),
         "train_seconds"; empty after `load`.
 
     See Also
@@ -168,14 +167,16 @@ class LINE(NodeEmbedding):
             )
         if self.expand_below is not None:
             graph = expand_low_degrees(graph, self.expand_below)
-        parts, stats = [], {}
+        parts = []
+        stats = {"n_samples": self._count_samples(graph), "n_pairs": 0, "train_seconds": 0.0}
         for order in ("first", "second") if self.order == "both" else (self.order,):
-            vectors, of_order = self._train_order(graph, order, seed, n_threads)
+            vectors, run = self._train_order(graph, order, seed, n_threads)
+            stats["n_pairs"] += run.n_pairs or 0
+            stats["train_seconds"] += run.train_seconds
             # In float64, whose order of summation does not show in float32
             norms = np.sqrt(np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64))
             vectors /= norms[:, np.newaxis]
             parts.append(vectors)
-            stats[order] = asdict(of_order)
         return Trained(np.concatenate(parts, axis=1), stats)
 
     def _train_order(
@@ -197,7 +198,10 @@ class LINE(NodeEmbedding):
             negative_sharing=self.negative_sharing,
         )
         sampler = EdgeSampler(graph, seed ^ (order == "first"), n_threads)
-        n_samples = self.n_samples or max(_FEWEST_SAMPLES, _SAMPLES_PER_ARC * graph.n_arcs)
         grid = OneTable if order == "first" else NegativeSampling
-        n_samples = n_samples if graph.n_arcs else 0
-        return train_edges(sampler, config, grid, n_samples, verbose=self.verbose)
+        return train_edges(sampler, config, grid, self._count_samples(graph), verbose=self.verbose)
+
+    def _count_samples(self, graph: Graph) -> int:
+        if not graph.n_arcs:
+            return 0
+        return self.n_samples or max(_FEWEST_SAMPLES, _SAMPLES_PER_ARC * graph.n_arcs)
