@@ -48,13 +48,74 @@ def test_old_rows_stay_and_new_rows_come(directed, weighted):
 
 
 @pytest.mark.parametrize("update", UPDATES)
-def test_threads_do_not_matter(update):
+@pytest.mark.parametrize("use_openmp", [True, False])
+def test_threads_do_not_matter(update, use_openmp, monkeypatch):
+    monkeypatch.setattr("graphembed._threads._WORK_PER_THREAD", 1)
+    monkeypatch.setattr("graphembed._threads._use_openmp", use_openmp)
     for kind in ({}, {"directed": True, "weighted": True, "q": 2.0}):
         one = grown(n_jobs=1, update=update, **kind)[0]
         for n_jobs in (2, 4):
             other = grown(n_jobs=n_jobs, update=update, **kind)[0]
             np.testing.assert_array_equal(one.embedding_, other.embedding_)
             np.testing.assert_array_equal(one._memory.context, other._memory.context)
+
+
+def test_instruction_sets_do_not_matter(monkeypatch):
+    from graphembed.estimators import _growth
+
+    usual = grown(update="all")[0]
+    for instructions in range(_growth.INSTRUCTIONS + 1):
+        monkeypatch.setattr(_growth, "INSTRUCTIONS", instructions)
+        other = grown(update="all")[0]
+        np.testing.assert_array_equal(usual.embedding_, other.embedding_)
+        np.testing.assert_array_equal(usual._memory.context, other._memory.context)
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"loss": "hs"}, "loss='hs'"),
+        ({"trainer": "gensim"}, "trainer='gensim'"),
+        ({"metapath": ["a", "b", "a"]}, "metapath="),
+        ({"n_components": 3}, "n_components must be"),
+    ],
+)
+def test_changed_parameters_that_do_not_grow_are_refused(changed, words):
+    graph = random_graph(60)
+    model = DeepWalk(**SMALL).fit(graph)
+    before = model.embedding_
+    with pytest.raises(ValueError, match=words):
+        model.set_params(**changed).partial_fit(graph)
+    assert model.embedding_ is before
+
+
+def test_models_without_context_vectors_are_refused():
+    graph = random_graph(60)
+    model = DeepWalk(loss="hs", **SMALL).fit(graph).set_params(loss="ns")
+    with pytest.raises(ValueError, match="holds no context vectors"):
+        model.partial_fit(graph)
+
+
+def test_a_change_of_direction_is_refused(tmp_path):
+    edges = [(0, 1), (1, 2), (2, 0), (0, 3)]
+    for directed in (True, False):
+        model = DeepWalk(**SMALL).fit(edges, directed=directed)
+        model.save(tmp_path / "model.gemb")
+        loaded = DeepWalk.load(tmp_path / "model.gemb")
+        with pytest.raises(ValueError, match=f"pass directed={directed}"):
+            loaded.partial_fit(edges, directed=not directed)
+        with pytest.raises(ValueError, match=f"pass directed={directed}"):
+            loaded.transform([*edges, (3, 4)] if directed else Graph.from_edges(
+                [*edges, (3, 4)], directed=True))  # fmt: skip
+        assert loaded.partial_fit([*edges, (3, 4)], directed=directed).n_nodes_in_ == 5
+
+
+def test_present_parameters_are_obeyed():
+    usual, _, graph, _ = grown()
+    for changed in ({"window": 1}, {"negative": 1}, {"n_walks": 9}, {"learning_rate": 0.1}):
+        model = Node2Vec(**SMALL).fit(part_of(graph, 180)).set_params(**changed)
+        model.partial_fit(graph)
+        assert not np.array_equal(model.embedding_[180:], usual.embedding_[180:]), changed
 
 
 def test_blocks_do_not_matter(monkeypatch):

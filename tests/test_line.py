@@ -153,33 +153,42 @@ def test_a_node_is_neither_context_nor_negative_of_its_own():
     np.testing.assert_allclose(bucket.input, gone, rtol=0, atol=1e-3)
 
 
-@pytest.mark.parametrize("n_parts", [1, 2, 3, 16])
-def test_in_one_table_every_pair_of_parts_meets_once(n_parts):
-    """The parts whose numbers add up to the diagonal's: the lower trains both buckets."""
-    met = [
-        (row, (diagonal - row) % n_parts) for diagonal in range(n_parts) for row in range(n_parts)
-    ]
-    assert len(set(met)) == n_parts**2
-    for diagonal in range(n_parts):
-        partners = [(diagonal - row) % n_parts for row in range(n_parts)]
-        assert sorted(partners) == list(range(n_parts))
+@pytest.mark.parametrize("n_parts", [1, 2, 3, 4, 7, 16])
+@pytest.mark.parametrize("n_calls", [1, 2])
+@pytest.mark.parametrize("workers", [1, 4])
+def test_every_bucket_of_one_table_is_trained_once(n_parts, n_calls, workers):
+    """One pair in each bucket, of nodes that are in no other: each pair moves its rows, once."""
+    n_nodes = 2 * n_parts**2
+    centres = np.arange(0, n_nodes, 2, dtype=np.int32)
+    contexts = centres + 1
+    table = np.full((n_nodes, 16), 0.1, np.float32)
+    # A part's only negative is one more node, whose row of zeros takes no gain to the others
+    table = np.vstack([table, np.zeros((n_parts, 16), np.float32)])
+    members = np.arange(n_nodes, n_nodes + n_parts, dtype=np.int32)[:, np.newaxis]
+    cells = np.empty((n_parts, 2), np.uint64)
+    kernels.build_noise(members, np.ones(len(table)), np.empty((n_parts, 1)), cells, 0, n_parts, 1)
+    before = table.copy()
+    for first in range(0, n_parts, -(-n_parts // n_calls)):
+        last = min(n_parts, first + -(-n_parts // n_calls))
+        schedule = np.zeros(2 + 2 * n_parts, np.int32)
+        schedule[2 : 2 + n_parts] = first
+        kernels.train_diagonals(
+            first, last, np.arange(n_parts**2 + 1), centres, contexts, table, table, members, cells,
+            np.full(n_parts, 0.1, np.float32), np.empty((n_parts, 2), np.int32),
+            np.empty((n_parts, kernels.scratch_size(1, 1)), np.float32), schedule, 1, FASTEST, 3,
+            0, workers, workers,
+        )  # fmt: skip
+        assert (schedule[2 : 2 + n_parts] == last).all()
+        assert not schedule[2 + n_parts :].any()
+    gain = 0.1 * (1 - sigmoid(16 * 0.01))
+    np.testing.assert_allclose(table[:n_nodes], before[:n_nodes] * (1 + gain), rtol=1e-5)
 
 
-@pytest.mark.parametrize("n_nodes", [130, 1100, 3000])  # 2, 16 parts
-def test_all_buckets_of_one_table_are_trained(n_nodes, monkeypatch):
-    trained = []
-    original = kernels.train_diagonals
-
-    def spy(first, last, starts, centres, contexts, table, *rest):
-        trained.append(np.abs(table).sum(axis=1) > 0)
-        original(first, last, starts, centres, contexts, table, *rest)
-
-    graph = random_graph(n_nodes, 6 * n_nodes)
-    monkeypatch.setattr(kernels, "train_diagonals", spy)
+def test_all_rows_with_edges_move():
+    graph = random_graph(3000, 18_000)
     model = LINE(8, order="first", n_samples=4 * graph.n_arcs, random_state=0).fit(graph)
     start = LINE(8, order="first", n_samples=1, random_state=0).fit(graph)
     moved = np.abs(model.embedding_ - start.embedding_).sum(axis=1) > 1e-3
-    assert trained
     assert moved[graph.degrees > 0].all()
     assert not moved[graph.degrees == 0].any()
 
@@ -247,6 +256,57 @@ def test_both_are_the_two_orders_side_by_side():
     np.testing.assert_array_equal(each[:, 4:], second)
     for part in (both[:, :5], both[:, 5:]):
         np.testing.assert_allclose(np.linalg.norm(part, axis=1), 1.0, rtol=1e-5)
+
+
+def test_parameters_are_obeyed():
+    graph = random_graph()
+    options = {"n_samples": 5000, "random_state": 3}
+    usual = LINE(8, **options).fit(graph).embedding_
+    for changed in (
+        {"negative": 2}, {"ns_exponent": 0.0}, {"learning_rate": 0.05}, {"negative_sharing": 1},
+        {"n_samples": 6000}, {"order": "second"},
+    ):  # fmt: skip
+        other = LINE(8, **{**options, **changed}).fit(graph).embedding_
+        assert not np.array_equal(usual, other), changed
+
+
+def test_the_rate_falls_to_a_ten_thousandth(monkeypatch):
+    rates = []
+    original = kernels.train_diagonals
+
+    def spy(*args):
+        rates.append(args[9].copy())
+        original(*args)
+
+    monkeypatch.setattr(kernels, "train_diagonals", spy)
+    LINE(8, order="first", n_samples=100_000, learning_rate=0.02, random_state=0).fit(
+        random_graph()
+    )
+    rates = np.concatenate(rates)
+    assert rates[0] == np.float32(0.02)
+    assert (np.diff(rates) <= 0).all()
+    assert rates[-1] < 0.02 * 0.05
+    assert (rates >= np.float32(0.02e-4)).all()
+
+
+def test_divergence_is_an_error():
+    with pytest.raises(ValueError, match="lower learning_rate"):
+        LINE(8, order="first", learning_rate=1e6, n_samples=100_000).fit(random_graph())
+
+
+def test_an_unseen_node_is_an_error_that_says_so():
+    model = LINE(8, n_samples=5000, random_state=0).fit(random_graph())
+    with pytest.raises(KeyError, match="777"):
+        model.transform([(0, 777), (0, 1)])
+
+
+@pytest.mark.parametrize("order", ["first", "both"])
+def test_files(order, tmp_path):
+    model = LINE(8, order=order, n_samples=5000, random_state=0).fit(random_graph())
+    model.save(tmp_path / "line.gemb")
+    loaded = LINE.load(tmp_path / "line.gemb")
+    np.testing.assert_array_equal(loaded.embedding_, model.embedding_)
+    assert loaded.get_params() == model.get_params()
 
 
 def test_weights_are_obeyed():

@@ -90,6 +90,10 @@ class Grid(ABC):
             work=self.input.size,
         )
         self.entries_per_pair, self.rows_per_entry = self._prepare(frequencies)
+        self.entries_per_pool = min(
+            self._entries_per_pool(),
+            max(1, self.n_parts * _ELEMENTS_PER_DIAGONAL // (self.rows_per_entry * self.stride)),
+        )
         self.walks_per_pool, self.positions_per_pool = self._pool_size(walk_length)
 
     def _output_table(self) -> NDArray[np.float32]:
@@ -139,10 +143,7 @@ class Grid(ABC):
     def _pool_size(self, walk_length: int) -> tuple[int, int]:
         """Walks of a pool, and positions of each: all, unless one walk is too long."""
         c = self.config
-        most = min(
-            self._entries_per_pool(),
-            max(1, self.n_parts * _ELEMENTS_PER_DIAGONAL // (self.rows_per_entry * self.stride)),
-        )
+        most = self.entries_per_pool
         per_walk = self.entries_per_pair * _mean_pairs(walk_length, c.window, c.shrink_windows)
         if per_walk <= most:
             return int(most / max(1.0, per_walk)), walk_length

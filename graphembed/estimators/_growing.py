@@ -22,7 +22,7 @@ class GrowingEmbedding(NodeEmbedding):
     """
 
     n_components: int
-    _memory: Memory | None
+    _memory: Memory | None = None
 
     @abstractmethod
     def _plan(self, n_threads: int) -> Plan:
@@ -47,7 +47,8 @@ class GrowingEmbedding(NodeEmbedding):
             Whose rows are trained: those of touched nodes, also those of their neighbours, or all.
             The other rows stay as they are, bit by bit. Without a touched node nothing changes.
         **fit_params
-            Keyword arguments of `fit`; by default those of the last call.
+            Keyword arguments of `fit`; by default those of the last call. A model that was loaded
+            from a file does not know them.
 
         Returns
         -------
@@ -58,8 +59,9 @@ class GrowingEmbedding(NodeEmbedding):
         Raises
         ------
         ValueError
-            If a parameter is out of range, `G` lacks a node of the model, the model holds no
-            context vectors, or training diverges.
+            If a parameter is out of range, `G` lacks a node of the model or is directed where the
+            graph of `fit` was not (or the reverse), the model holds no context vectors (gensim,
+            ``loss="hs"``, a metapath), or training diverges.
         GraphFormatError
             If `G` cannot be read as a graph.
 
@@ -69,10 +71,16 @@ class GrowingEmbedding(NodeEmbedding):
         are trained against the context vectors, and context vectors against the vectors, each row
         for itself while the other table stays. The same seed gives the same bits for any `n_jobs`.
 
-        Time O(n_nodes + n_edges) to find the change, and O(n_walks * walk_length * window *
-        negative * n_components) for each trained row. Memory: the two tables a second time, 4 to
-        12 bytes per arc, and blocks of 32 MB. An edge that leads from an old to a new node does not
-        touch the old one. Nodes that no path joins to old ones start at random, as in `fit`.
+        The parameters are those that the model has now. `training_stats_` becomes "n_new" and
+        "n_trained", the number of new nodes and of trained rows.
+
+        Time O(n_nodes + n_edges) to find the change and for every layer of new nodes around the old
+        ones, and O(n_walks * walk_length * window * negative * n_components) for each trained row.
+        Memory: the two tables a second time, 12 to 16 bytes per arc (40 if the graph is directed)
+        besides the tables of the walks, and blocks of 32 MB.
+
+        An edge that leads from an old to a new node does not touch the old one. Nodes that no path
+        joins to old ones start at random, as in `fit`.
         """
         check_params({"update": update}, {"update": one_of(*_UPDATES)}, owner="partial_fit")
         if not hasattr(self, "embedding_"):
@@ -85,14 +93,20 @@ class GrowingEmbedding(NodeEmbedding):
         self._door = door
         return self
 
+    @abstractmethod
+    def _refusal(self) -> str | None:
+        """Return the parameter by which this model cannot grow, if there is one."""
+
     def _grow(self, graph: Graph, update: str) -> Grown:
         """Grow the model to a graph; update="none" gives the vectors alone, of no use later."""
         name, n_components = type(self).__name__, self.embedding_.shape[1]
+        if (refusal := self._refusal()) is not None:
+            raise ValueError(f"{name}: a model with {refusal} does not grow: fit it anew")
         if self._memory is None:
             raise ValueError(
                 f"this {name} holds no context vectors, which growing needs (it was trained by "
-                "gensim, with loss='hs' or along a metapath, or saved by a version of graphembed "
-                "that did not keep them): fit it anew"
+                "gensim, with loss='hs' or along a metapath, or saved by an older version): fit it "
+                "anew"
             )
         if self.n_components != n_components:
             raise ValueError(

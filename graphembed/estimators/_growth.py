@@ -45,12 +45,15 @@ class Memory:
         Fingerprint of each node's edges: which of them have changed can be told without the graph.
     seed : int
         Where the random numbers of the next growth come from.
+    directed : bool
+        Whether the graph is directed.
     """
 
     context: NDArray[np.float32]
     visits: NDArray[np.int64]
     prints: NDArray[np.uint64]
     seed: int
+    directed: bool
 
     def as_arrays(self) -> dict[str, NDArray[Any]]:
         """Arrays of a model file."""
@@ -59,6 +62,7 @@ class Memory:
             "visits": self.visits,
             "prints": self.prints,
             "seed": np.array([self.seed], np.uint64),
+            "directed": np.array([self.directed], np.int64),
         }
 
     @classmethod
@@ -76,6 +80,7 @@ class Memory:
             "visits": (np.int64, shape[:1]),
             "prints": (np.uint64, shape[:1]),
             "seed": (np.uint64, (1,)),
+            "directed": (np.int64, (1,)),
         }
         if not wanted.keys() & arrays.keys():
             return None
@@ -85,7 +90,8 @@ class Memory:
                 raise FileFormatError(f"its array {name!r} does not fit its embedding")
         if (arrays["visits"] < 1).any() or not np.isfinite(arrays["context"]).all():
             raise FileFormatError("its context vectors or visits are not what fit leaves")
-        return cls(arrays["context"], arrays["visits"], arrays["prints"], int(arrays["seed"][0]))
+        seed, directed = int(arrays["seed"][0]), bool(arrays["directed"][0])
+        return cls(arrays["context"], arrays["visits"], arrays["prints"], seed, directed)
 
 
 @dataclass(frozen=True)
@@ -155,8 +161,14 @@ def grow(
     Raises
     ------
     ValueError
-        If `G` lacks an old node.
+        If `G` lacks an old node, or is directed and the graph before was not, or the reverse.
     """
+    if G.directed != memory.directed:
+        was, is_now = ("directed" if x else "undirected" for x in (memory.directed, G.directed))
+        raise ValueError(
+            f"G must be {was}, as the graph of fit was, but is read as {is_now}: "
+            f"pass directed={memory.directed}"
+        )
     graph = in_order(G, node_ids)
     n_old = len(node_ids)
     touched = np.ones(graph.n_nodes, bool)
@@ -173,7 +185,8 @@ def grow(
     growth.train(rows, "context")
     prints = fingerprints(graph, graph.n_nodes, plan.n_threads)
     context = np.ascontiguousarray(growth.context[:, :n_components])
-    return Grown(graph.node_ids, vectors, Memory(context, growth.visits, prints, growth.seed), rows)
+    grown_memory = Memory(context, growth.visits, prints, growth.seed, graph.directed)
+    return Grown(graph.node_ids, vectors, grown_memory, rows)
 
 
 def in_order(graph: Graph, node_ids: NDArray[Any]) -> Graph:

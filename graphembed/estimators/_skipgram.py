@@ -27,8 +27,8 @@ from graphembed.samplers.edges import EdgeSampler
 from graphembed.samplers.walker import walks_per_block
 
 # With one table, a pool holds so many entries for every node, but no fewer than this.
-_FEW_ENTRIES_PER_NODE = 8
-_FEWEST_ENTRIES = 2**13
+_FEW_ENTRIES_PER_NODE = 4
+_FEWEST_ENTRIES = 2**12
 
 
 @dataclass
@@ -115,7 +115,7 @@ def train_edges(
     with tqdm(
         total=n_samples, desc="training", unit="edges", unit_scale=True, disable=not verbose
     ) as bar:
-        for numbers, arcs in sampler.blocks(n_samples, model.walks_per_pool):
+        for numbers, arcs in sampler.blocks(n_samples, model.entries_per_pool):
             done = int(numbers[0])
             share = (done / n_samples, (done + len(arcs)) / n_samples)
             n_pairs += model.train_pool(numbers, arcs, (0, 1), share)

@@ -76,7 +76,11 @@ class EdgeEmbedder(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # no
         self.node_ids = node_ids
 
     def __sklearn_clone__(self) -> Self:
-        return type(self)(**self.get_params(deep=False))
+        """Clone with the same model, which `clone` would leave unfitted."""
+        copy = type(self)(**self.get_params(deep=False))
+        if hasattr(self, "_sklearn_output_config"):
+            copy._sklearn_output_config = dict(self._sklearn_output_config)
+        return copy
 
     def fit(self, X: Any = None, y: Any = None) -> Self:
         """Look up the vectors; nothing is learned from the pairs.

@@ -20,7 +20,7 @@ from graphembed._validation import (
 )
 from graphembed.estimators._grid import SkipGramConfig
 from graphembed.estimators._skipgram import NegativeSampling, OneTable, TrainingStats, train_edges
-from graphembed.estimators._trained import Trained
+from graphembed.estimators._trained import Trained, check_converged
 from graphembed.estimators.base import NodeEmbedding
 from graphembed.graph import Graph
 from graphembed.samplers.edges import EdgeSampler, expand_low_degrees
@@ -49,7 +49,8 @@ class LINE(NodeEmbedding):
         more of an odd number); or each has as many, and a vector is twice as long.
     n_samples : int, optional
         Edges sampled for each order; by default 75 for every arc (an undirected edge has two), at
-        least 2 ** 20. 75 is about what the authors' settings come to on BlogCatalog.
+        least 2 ** 20. 75 is what 50 million samples come to on BlogCatalog, with which the authors'
+        program was measured; F1 has nearly stopped to rise there.
     negative : int, default=5
         Negative samples per edge; the paper's K.
     ns_exponent : float, default=0.75
@@ -72,7 +73,7 @@ class LINE(NodeEmbedding):
     ----------
     embedding_ : ndarray of shape (n_nodes, n_components), dtype=float32
         Row i is the vector of node ``node_ids_[i]``: of each order a vector of length 1, the first
-        order's first.
+        order's first. 2 * `n_components` columns with components="each".
     node_ids_ : ndarray of shape (n_nodes,)
         The user's own ids.
     n_nodes_in_ : int
@@ -91,9 +92,11 @@ class LINE(NodeEmbedding):
     order; 16 bytes for every node and, if the graph is weighted, 8 for every arc, for the sampler.
     A node without edges keeps its small random start vector, made as long as the others. A directed
     graph has second order only: there a node that no arc leaves keeps it as well. Differences from
-    the reference program: negatives of a directed graph are drawn by in- and out-degree, as there,
-    though the paper names the out-degree; a node is no negative of its own; negatives come from a
-    random part of the nodes that is drawn anew for every pool of edges, and are shared.
+    the reference program: a negative that is the edge's own head is left out, and in first order
+    one that is its tail; negatives come from a random part of the nodes that is drawn anew for
+    every pool of edges, and are shared. As there, negatives of a directed graph are drawn by in- and
+    out-degree, though the paper names the out-degree. `transform` knows the fitted nodes alone;
+    eq. 10 of the paper (vectors of new nodes) is not built.
 
     References
     ----------
@@ -163,7 +166,8 @@ class LINE(NodeEmbedding):
         if graph.directed and self.order != "second":
             raise ValueError(
                 f"LINE: order={self.order!r} is for undirected graphs, since first-order proximity "
-                "is symmetric: say order='second', or fit with directed=False"
+                "is symmetric: say order='second', or make the graph undirected (directed=False, "
+                "where edges are read)"
             )
         if self.expand_below is not None:
             graph = expand_low_degrees(graph, self.expand_below)
@@ -173,6 +177,7 @@ class LINE(NodeEmbedding):
             vectors, run = self._train_order(graph, order, seed, n_threads)
             stats["n_pairs"] += run.n_pairs or 0
             stats["train_seconds"] += run.train_seconds
+            check_converged(vectors, self.learning_rate)
             # In float64, whose order of summation does not show in float32
             norms = np.sqrt(np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64))
             vectors /= norms[:, np.newaxis]

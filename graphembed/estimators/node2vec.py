@@ -85,10 +85,19 @@ class _WalkEmbedding(GrowingEmbedding):
             grid = HierarchicalSoftmax if self.loss == "hs" else NegativeSampling
             tables, stats = train_skipgram(corpus, self._config(), grid, verbose=self.verbose)
             embedding = tables.embedding
-            if self.loss == "ns" and not self._law().get("metapath"):
+            if self._refusal() is None:
                 prints = fingerprints(graph, graph.n_nodes, n_threads)
-                memory = Memory(tables.context, tables.visits, prints, seed)
+                memory = Memory(tables.context, tables.visits, prints, seed, graph.directed)
         return Trained(embedding, {"strategy": walker.strategy, **asdict(stats)}, memory)
+
+    def _refusal(self) -> str | None:
+        metapath = self._law().get("metapath")
+        return (
+            "trainer='gensim'" if self.trainer == "gensim"
+            else "loss='hs'" if self.loss == "hs"
+            else f"metapath={metapath!r}" if metapath
+            else None
+        )  # fmt: skip
 
     def _plan(self, n_threads: int) -> Plan:
         return Plan(self._config(), self._law(), self.walk_length, self.n_walks, n_threads)

@@ -17,8 +17,8 @@ from graphembed.graph import Graph
 def metapath_like() -> Constraint:
     """None, or a list of node types that comes back to its first."""
     return Constraint(
-        lambda v: v is None or (isinstance(v, list) and len(v) >= 2 and v[0] == v[-1]),
-        "None or a list of at least 2 node types, the last one equal to the first",
+        lambda v: v is None or (isinstance(v, (list, tuple)) and len(v) >= 2 and v[0] == v[-1]),
+        "None or a list or tuple of at least 2 node types, the last one equal to the first",
     )
 
 
