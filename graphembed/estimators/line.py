@@ -93,8 +93,8 @@ class LINE(NodeEmbedding):
     A node without edges keeps its small random start vector, made as long as the others. A directed
     graph has second order only: there a node that no arc leaves keeps it as well. Differences from
     the reference program: a negative that is the edge's own head is left out, and in first order
-    one that is its tail; negatives come from a random part of the nodes that is drawn anew for
-    every pool of edges, and are shared. As there, negatives of a directed graph are drawn by in- and
+    one that is its tail; negatives are shared, and come from a random part of the nodes that is
+    drawn anew for every pool of edges. As there, negatives of a directed graph are drawn by in- and
     out-degree, though the paper names the out-degree. `transform` knows the fitted nodes alone;
     eq. 10 of the paper (vectors of new nodes) is not built.
 
