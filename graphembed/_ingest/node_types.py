@@ -89,15 +89,16 @@ def _encode(types: list[Any], node_ids: Array) -> tuple[Array, Array]:
     codes = np.empty(len(types), np.int32)
     seen: dict[Any, int] = {}
     for i, value in enumerate(types):
-        if value is None or value != value:
-            raise GraphFormatError(f"the node {node_ids.tolist()[i]!r} has no type, got {value!r}")
         try:
+            is_missing = value is None or bool(value != value)
             codes[i] = seen.setdefault(value, len(seen))
-        except TypeError:
+        except (TypeError, ValueError):  # a list, an array, pandas.NA
             raise GraphFormatError(
                 f"the type of the node {node_ids.tolist()[i]!r} must be hashable, got {value!r}"
             ) from None
-    if not seen or set(map(type, seen)) != {int}:
+        if is_missing:
+            raise GraphFormatError(f"the node {node_ids.tolist()[i]!r} has no type, got {value!r}")
+    if set(map(type, seen)) != {int} or not all(-(2**63) <= value < 2**63 for value in seen):
         return codes, object_array(seen, len(seen))
     names, rank = np.unique(np.array(list(seen), np.int64), return_inverse=True)
     return rank.astype(np.int32)[codes], names

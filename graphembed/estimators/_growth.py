@@ -21,6 +21,7 @@ from graphembed.estimators._grid import INSTRUCTIONS, SkipGramConfig, aligned_ta
 from graphembed.estimators._skipgram import noise_of
 from graphembed.exceptions import FileFormatError
 from graphembed.graph import Graph, NodeIndex
+from graphembed.samplers._tables import out_strengths
 from graphembed.samplers.walker import Walker, walk_seed, walks_per_block
 
 # A row is trained on so many walks for each of its node's visits in fit, on average, ...
@@ -28,6 +29,7 @@ _WALKS_PER_VISIT = 0.4
 # ... at this share of fit's learning rate: it starts near its place. See ADR 11.
 _RATE = 0.5
 _LOT = 4  # contexts that share their negatives; more stale gains for one row would overshoot
+_ARCS_PER_MEAN = 2**16  # whose heads' rows are gathered at a time
 _EMPTY_WEIGHTS = np.empty(0, np.float32)
 
 
@@ -245,7 +247,7 @@ class _Growth:
         self.inward = self.arcs.T.tocsr() if graph.directed else self.arcs
         # What leaves each node per unit of weight: visits / strength
         self.flow = np.zeros(self.n_nodes)
-        self.visits = self._count_visits(memory.visits)
+        self.visits = self._count_visits(graph, memory.visits)
         self.walkers = [Walker(graph, **plan.law, n_threads=plan.n_threads)]
         if graph.directed:
             self.walkers.append(Walker(self._reversed(graph), **plan.law, n_threads=plan.n_threads))
@@ -258,12 +260,15 @@ class _Growth:
         self._start_rows(n_components)
         self.cells = self._noise()
 
-    def _count_visits(self, visits: NDArray[np.int64]) -> NDArray[np.int64]:
+    def _count_visits(self, graph: Graph, visits: NDArray[np.int64]) -> NDArray[np.int64]:
         """Visits of the new nodes: their own walks, and arrivals in one step from old nodes."""
         n_old = len(visits)
-        strengths = self.arcs.sum(axis=1, dtype=np.float64)
+        strengths = out_strengths(graph, self.plan.n_threads)
         np.divide(visits, strengths[:n_old], out=self.flow[:n_old], where=strengths[:n_old] > 0)
-        arrivals = np.rint(self.inward[n_old:] @ self.flow).astype(np.int64)
+        coming = self.inward[n_old:]
+        flows = np.append(coming.data * self.flow[coming.indices], 0.0)
+        arrivals = np.add.reduceat(flows, coming.indptr[:-1])
+        arrivals = np.where(np.diff(coming.indptr) > 0, np.rint(arrivals), 0.0).astype(np.int64)
         visits = np.concatenate([visits, self.plan.n_walks + arrivals])
         np.divide(visits, strengths, out=self.flow, where=strengths > 0)
         return visits
@@ -286,20 +291,37 @@ class _Growth:
         if len(self.walkers) > 1:
             edges = edges + self.inward[n_old:]
         known = np.arange(self.n_nodes) < n_old
-        while not known.all():
-            rows = np.flatnonzero(~known[n_old:])
-            weights = edges[rows] @ known.astype(np.float64)
-            reached = np.flatnonzero(weights > 0)
-            if not len(reached):
-                break
-            rows, scale = rows[reached], 1.0 / weights[reached, np.newaxis]
-            for table in (self.input, self.context):  # rows that are not known yet are zeros
-                table[n_old + rows] = (edges[rows] @ table) * scale
-            known[n_old + rows] = True
+        sources = np.repeat(np.arange(edges.shape[0]), np.diff(edges.indptr))
+        reached = np.unique(sources[known[edges.indices]])
+        while len(reached):
+            self._average(edges, reached, known)
+            known[n_old + reached] = True
+            around = np.unique(edges[reached].indices)
+            reached = around[~known[around]] - n_old
         rows = np.flatnonzero(~known)
         start = np.empty((len(rows), self.input.shape[1]), np.float32)
         _skipgram.fill_uniform(start, n_components, self.seed, 0, len(rows), 1)
         self.input[rows] = start
+
+    def _average(
+        self, edges: sp.csr_array, rows: NDArray[np.int64], known: NDArray[np.bool_]
+    ) -> None:
+        """Put new rows at the mean of their known neighbours, weighted by the edges.
+
+        Products and sums are made one after the other, so all processors give the same bits.
+        """
+        ends = np.cumsum(np.diff(edges.indptr)[rows])
+        blocks = np.searchsorted(ends, np.arange(_ARCS_PER_MEAN, ends[-1], _ARCS_PER_MEAN))
+        for some in np.split(rows, np.unique(blocks)):
+            if not len(some):
+                continue
+            part = edges[some]
+            heads, first = part.indices, part.indptr[:-1]
+            weights = np.where(known[heads], part.data.astype(np.float64), 0.0)
+            total = np.repeat(np.add.reduceat(weights, first), np.diff(part.indptr))
+            share = (weights / total).astype(np.float32)[:, np.newaxis]
+            for table in (self.input, self.context):
+                table[self.n_old + some] = np.add.reduceat(table[heads] * share, first, axis=0)
 
     def _noise(self) -> NDArray[np.uint64]:
         """Alias cells of the negatives: all nodes in one part."""

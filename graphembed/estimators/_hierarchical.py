@@ -75,6 +75,10 @@ class HierarchicalSoftmax(Grid):
     def _n_pairs(self, n_entries: int) -> int:
         return int(self.pairs_of_chunk.sum())
 
+    def contexts(self) -> NDArray[np.float32]:
+        """No rows: the vectors of inner nodes are of no use later."""
+        return np.empty((0, self.config.n_components), np.float32)
+
 
 def huffman_tree(
     visits: NDArray[np.int64],

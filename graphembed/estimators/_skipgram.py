@@ -96,7 +96,9 @@ def train_skipgram(
                 bar.set_postfix_str(f"{rate / 1e6:.2f}M pairs/s", refresh=False)
     stats.n_pairs = n_pairs
     stats.train_seconds = time.perf_counter() - begin
-    return Tables(model.embedding(), model.contexts(), visits), stats
+    embedding = model.embedding()
+    del model.input  # where that was a copy
+    return Tables(embedding, model.contexts(), visits), stats
 
 
 def train_edges(

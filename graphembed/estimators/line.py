@@ -27,7 +27,15 @@ from graphembed.samplers.edges import EdgeSampler, expand_low_degrees
 
 _SAMPLES_PER_ARC = 75
 _FEWEST_SAMPLES = 2**20
+_ROWS_PER_BLOCK = 2**12  # normalised at a time
 _LEAST_RATE = 1e-4  # of learning_rate; the reference program's
+
+
+def _normalise(vectors: NDArray[np.float32]) -> None:
+    """Give every row the length 1, in place. Squares of float32 are exact in float64."""
+    for first in range(0, len(vectors), _ROWS_PER_BLOCK):
+        block = vectors[first : first + _ROWS_PER_BLOCK]
+        block /= np.sqrt(np.sum(block.astype(np.float64) ** 2, axis=1, keepdims=True))
 
 
 class LINE(NodeEmbedding):
@@ -178,9 +186,7 @@ class LINE(NodeEmbedding):
             stats["n_pairs"] += run.n_pairs or 0
             stats["train_seconds"] += run.train_seconds
             check_converged(vectors, self.learning_rate)
-            # In float64, whose order of summation does not show in float32
-            norms = np.sqrt(np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64))
-            vectors /= norms[:, np.newaxis]
+            _normalise(vectors)
             parts.append(vectors)
         return Trained(np.concatenate(parts, axis=1), stats)
 

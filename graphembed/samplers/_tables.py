@@ -36,6 +36,13 @@ def build_filter(graph: Graph, n_threads: int) -> NDArray[np.uint8]:
     return bits
 
 
+def out_strengths(graph: Graph, n_threads: int) -> NDArray[np.float64]:
+    """Sum of the weights of every row; the degree, if the graph is unweighted."""
+    if graph.is_weighted:
+        return strengths(graph, n_threads)
+    return graph.degrees.astype(np.float64)
+
+
 def strengths(graph: Graph, n_threads: int) -> NDArray[np.float64]:
     """Sum of the weights of every row, if the graph is weighted."""
     if graph.weights is None:

@@ -10,10 +10,11 @@ from graphembed import _walks
 from graphembed._kernels import _alias
 from graphembed._threads import run_parallel
 from graphembed.graph import Graph
-from graphembed.samplers._tables import strengths
+from graphembed.samplers._tables import out_strengths
 from graphembed.samplers.walker import Walker, walk_seed
 
-_TERMS_PER_BLOCK = 2**22  # of the products that `expand_low_degrees` sums at a time
+_ARCS_PER_BLOCK = 2**20  # between two blocks Ctrl-C is heard
+_TERMS_PER_BLOCK = 2**20  # of the products that `expand_low_degrees` sums at a time
 
 
 class EdgeSampler:
@@ -46,16 +47,18 @@ class EdgeSampler:
         self.seed, self.n_threads = seed, n_threads
         self.n_nodes = graph.n_nodes
         self._walker = Walker(graph, n_threads=n_threads)
-        out = _out_strengths(graph, n_threads)
+        out = out_strengths(graph, n_threads)
         self._cells = np.empty(graph.n_nodes, np.uint64)
-        ends = np.array([0, graph.n_nodes])
+        ends = np.array([0, graph.n_nodes], np.int64)
         shares = out / (out.max(initial=0.0) or 1.0)
         _alias.build_alias(ends, shares.astype(np.float32), self._cells, 0, 1, 1)
-        self.frequencies = out
+        self.frequencies = out.copy()
         if graph.directed:
-            self.frequencies = out + np.bincount(
-                graph.indices, weights=graph.weights, minlength=graph.n_nodes
-            )
+            weights = graph.weights
+            for first in range(0, graph.n_arcs, _ARCS_PER_BLOCK):
+                block = slice(first, first + _ARCS_PER_BLOCK)
+                more = 1.0 if weights is None else weights[block].astype(np.float64)
+                np.add.at(self.frequencies, graph.indices[block], more)
 
     def blocks(
         self, n_samples: int, max_rows: int
@@ -119,9 +122,10 @@ def expand_low_degrees(graph: Graph, below: int) -> Graph:
     Notes
     -----
     O(n_arcs + sum of the degrees of the low nodes' neighbours) time: many leaves of one hub cost
-    the square of its degree. Some 200 MB and 32 to 48 bytes per arc while it works.
+    the square of its degree. Some 50 MB (more if one node has more than 2^20 second neighbours) and
+    32 to 48 bytes per arc while it works.
     """
-    out = _out_strengths(graph, 1)
+    out = out_strengths(graph, 1)
     weights = np.ones(graph.n_arcs) if graph.weights is None else graph.weights.astype(np.float64)
     shape = (graph.n_nodes, graph.n_nodes)
     arcs = sp.csr_array((weights, graph.indices, graph.indptr), shape)
@@ -154,10 +158,11 @@ def _heaviest(
     nodes: NDArray[np.int64],
     room: NDArray[np.int64],
     neighbours: sp.csr_array,
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
     """Of row i the ``room[i]`` heaviest entries that are neither nodes[i] nor its neighbours."""
     row, column = proximity.row.astype(np.int64), proximity.col.astype(np.int64)
-    weight = proximity.data
+    # Rounded: how a sparse product rounds is not the same on all processors
+    weight = proximity.data.astype(np.float32)
     known = neighbours.tocoo()
     width = proximity.shape[1]
     old = np.isin(row * width + column, known.row.astype(np.int64) * width + known.col)
@@ -168,7 +173,3 @@ def _heaviest(
     place = np.arange(len(row)) - np.searchsorted(row, row)
     keep = place < room[row]
     return nodes[row[keep]], column[keep], weight[keep]
-
-
-def _out_strengths(graph: Graph, n_threads: int) -> NDArray[np.float64]:
-    return strengths(graph, n_threads) if graph.is_weighted else graph.degrees.astype(np.float64)

@@ -139,11 +139,15 @@ class Walker:
         if self.strategy == "rejection":
             # Far from q = 1 a step takes more trials, and at most an enumeration.
             most = 2 + int(graph.degrees.max(initial=0)) / 2
-            self._work_per_step = min(most, max(self.q, 1.0 / self.q))
+            weighs = self.p if graph.is_weighted else 1.0  # a heavy return arc is refused p times
+            self._work_per_step = min(most, max(self.q, 1.0 / self.q, weighs))
             self._strengths = strengths(graph, n_threads)
             if n_steps * _FILTER_BYTES_PER_STEP >= graph.n_arcs:
                 self._filter = build_filter(graph, n_threads)
         elif self.strategy == "return":
+            if graph.is_weighted and self._ratio < 1.0:  # so is it here
+                most = 2 + int(graph.degrees.max(initial=0)) / 2
+                self._work_per_step = max(0.25, min(most, 1.0 / self._ratio))
             self._strengths = strengths(graph, n_threads)
         elif self.strategy == "alias":
             self._offsets, self._second_cells = self._second_order_cells(n_threads)
