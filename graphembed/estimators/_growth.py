@@ -296,7 +296,7 @@ class _Growth:
         while len(reached):
             self._average(edges, reached, known)
             known[n_old + reached] = True
-            around = np.unique(edges[reached].indices)
+            around = np.unique(edges[reached].indices).astype(np.int64)
             reached = around[~known[around]] - n_old
         rows = np.flatnonzero(~known)
         start = np.empty((len(rows), self.input.shape[1]), np.float32)
