@@ -307,7 +307,7 @@ def test_errors_come_before_any_work(tmp_path):
     write_arrays(tmp_path / "damaged", kind="model", meta=meta, arrays=damaged)
     with pytest.raises(FileFormatError, match="array 'context' does not fit"):
         DeepWalk.load(tmp_path / "damaged")
-    for name in ("context", "visits", "prints", "seed"):
+    for name in ("context", "visits", "prints", "seed", "directed"):
         del arrays[name]
     write_arrays(tmp_path / "old", kind="model", meta=meta, arrays=arrays)
     old = DeepWalk.load(tmp_path / "old")

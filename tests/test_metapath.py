@@ -165,8 +165,8 @@ def test_save_and_load_of_a_model(tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"metapath": "APA"}, "metapath must be None or a list of at least 2 node types"),
-        ({"metapath": ["A"]}, "metapath must be None or a list of at least 2"),
+        ({"metapath": "APA"}, "metapath must be None or a list or tuple of at least 2 node types"),
+        ({"metapath": ["A"]}, "metapath must be None or a list or tuple of at least 2"),
         ({"metapath": ["A", "P"]}, "the last one equal to the first, got"),
         ({"metapath": ["A", "X", "A"]}, r"metapath\[1\] must be a node type .*'V'\], got 'X'"),
         ({"metapath": ["A", "P", "A"], "q": 2.0}, "p and q must be 1 with a metapath"),
