@@ -17,6 +17,11 @@ COLOURS = {
     "graphembed": "#d55e00",
     "our walks + gensim": "#0072b2",
     "gensim, no file": "#56b4e9",
+    "hierarchical softmax": "#e69f00",
+    "gensim hs, no file": "#0072b2",
+    "LINE first": "#8c8c8c",
+    "LINE second": "#444444",
+    "LINE both": "#009e73",
     "grape": "#009e73",
     "torch_cluster": "#cc79a7",
     "torch_cluster + gensim": "#cc79a7",
@@ -98,16 +103,20 @@ def scatter(path: Path, rows: Sequence[Row]) -> None:
     for axes, graph in zip(panels[0], graphs, strict=True):
         members = [row for row in rows if row["graph"] == graph]
         for row in members:
-            who = row["contender"]
+            axes.plot(
+                row["wall_seconds"], row["micro_f1"], "o", label=row["contender"],
+                color=COLOURS.get(row["contender"], "#000000"),
+            )  # fmt: skip
+        in_order = sorted(members, key=lambda row: row["wall_seconds"])
+        for number, row in enumerate(in_order):  # above and below, so that neighbours are legible
             x, y = row["wall_seconds"], row["micro_f1"]
-            axes.plot(x, y, "o", color=COLOURS.get(who, "#000000"), label=who)
             axes.annotate(
-                f"{x:.3g} s, {y:.1f}", (x, y), xytext=(5, 4), textcoords="offset points",
-                fontsize=7,
+                f"{x:.3g} s, {y:.1f}", (x, y), xytext=(0, 6 if number % 2 else -12),
+                textcoords="offset points", ha="center", fontsize=7,
             )  # fmt: skip
         axes.set_xscale("log")
         plain_numbers(axes.xaxis)
-        axes.margins(x=0.25, y=0.1)
+        axes.margins(x=0.25, y=0.15)
         axes.set_title(graph)
         axes.set_xlabel(f"seconds, {members[0]['threads']} threads")
         axes.grid(alpha=0.3, which="both")

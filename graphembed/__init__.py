@@ -18,14 +18,16 @@ from graphembed.exceptions import (
 )
 
 if TYPE_CHECKING:
-    from graphembed.estimators import DeepWalk, Node2Vec
+    from graphembed.estimators import LINE, DeepWalk, EdgeEmbedder, Node2Vec
     from graphembed.graph import Graph
     from graphembed.samplers import sample_walks
 
 __all__ = [
+    "LINE",
     "DatasetNotFoundError",
     "DeepWalk",
     "DownloadError",
+    "EdgeEmbedder",
     "FileFormatError",
     "Graph",
     "GraphFormatError",
@@ -37,7 +39,9 @@ __all__ = [
 # Imported at the first use: scikit-learn alone takes a second, which `graphembed --help` can spare.
 _HOMES = {
     "DeepWalk": "graphembed.estimators",
+    "EdgeEmbedder": "graphembed.estimators",
     "Graph": "graphembed.graph",
+    "LINE": "graphembed.estimators",
     "Node2Vec": "graphembed.estimators",
     "sample_walks": "graphembed.samplers",
 }

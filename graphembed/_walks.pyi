@@ -15,6 +15,38 @@ def first_order_walks(
     end: int,
     n_threads: int,
 ) -> None: ...
+def metapath_walks(
+    indptr: NDArray[np.int64],
+    indices: NDArray[np.int32],
+    cells: NDArray[np.uint64],
+    layers: NDArray[np.int32],
+    starts: NDArray[np.int32],
+    walk_ids: NDArray[np.int64],
+    walks: NDArray[np.int32],
+    first_step: int,
+    last_step: int,
+    seed: int,
+    begin: int,
+    end: int,
+    n_threads: int,
+) -> None: ...
+def return_walks(
+    indptr: NDArray[np.int64],
+    indices: NDArray[np.int32],
+    weights: NDArray[np.float32],
+    cells: NDArray[np.uint64],
+    strengths: NDArray[np.float64],
+    starts: NDArray[np.int32],
+    walk_ids: NDArray[np.int64],
+    walks: NDArray[np.int32],
+    ratio: float,
+    first_step: int,
+    last_step: int,
+    seed: int,
+    begin: int,
+    end: int,
+    n_threads: int,
+) -> None: ...
 def build_filter(
     indptr: NDArray[np.int64],
     indices: NDArray[np.int32],
@@ -77,6 +109,15 @@ def alias_walks(
 ) -> None: ...
 def permute(
     values: NDArray[np.int32], first: int, n: int, seed: int, begin: int, end: int, n_threads: int
+) -> None: ...
+def draw_nodes(
+    nodes: NDArray[np.int32],
+    cells: NDArray[np.uint64],
+    first: int,
+    seed: int,
+    begin: int,
+    end: int,
+    n_threads: int,
 ) -> None: ...
 def count_visits(
     walks: NDArray[np.int32], counts: NDArray[np.int64], begin: int, end: int, n_threads: int

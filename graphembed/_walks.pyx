@@ -4,14 +4,14 @@ Step ``k`` of walk ``w`` is a function of ``(seed, w, k)``: the same walks for a
 threads and in any order. Row ``i`` of `walks` is walk ``walk_ids[i]`` and begins at ``starts[i]``.
 A walk ends at a node without out-edges; the rest of its row is -1. A call does the steps
 ``first_step <= k < last_step`` and finds the earlier ones in `walks`. The loops over a group of
-walkers are in `_kernels/_walks.h` and `_rejection.h`.
+walkers are in `_kernels/_walks.h`, `_return.h` and `_rejection.h`.
 """
 
 from cython.parallel cimport prange
 from libc.stdint cimport uint8_t
 
 from graphembed._kernels._alias cimport alias_row
-from graphembed._kernels._rng cimport permute as permute_place, stream
+from graphembed._kernels._rng cimport alias_draw, draw, permute as permute_place, stream
 from graphembed._kernels._typedefs cimport float32_t, float64_t, int32_t, int64_t, uint64_t
 
 
@@ -24,6 +24,9 @@ cdef extern from "_walks.h" nogil:
         const float64_t *strengths
         const uint8_t *filter
         bint directed
+        const int32_t *layers
+        int64_t period
+        int64_t stride
 
     ctypedef struct Rows "ge_rows":
         const int32_t *starts
@@ -56,6 +59,10 @@ cdef extern from "_rejection.h" nogil:
     void rejection_rows "ge_rejection_rows"(const Csr *graph, const Law *law, const Rows *rows)
 
 
+cdef extern from "_return.h" nogil:
+    void return_rows "ge_return_rows"(const Csr *graph, double ratio, const Rows *rows)
+
+
 cdef Csr _csr(const int64_t[::1] indptr, const int32_t[::1] indices) noexcept nogil:
     cdef Csr graph
     graph.indptr = &indptr[0]
@@ -65,6 +72,8 @@ cdef Csr _csr(const int64_t[::1] indptr, const int32_t[::1] indices) noexcept no
     graph.strengths = NULL
     graph.filter = NULL
     graph.directed = True
+    graph.layers = NULL
+    graph.period = graph.stride = 0
     return graph
 
 
@@ -127,6 +136,85 @@ def first_order_walks(
         num_threads=n_threads, chunksize=1,
     ):
         _first_order_part(&graph, rows, begin + k * chunk, min(end, begin + (k + 1) * chunk))
+
+
+def metapath_walks(
+    const int64_t[:, ::1] indptr,  # IN   (n_layers, n_nodes + 1), each layer rows of `indices`
+    const int32_t[::1] indices,    # IN   (n_kept,)
+    const uint64_t[::1] cells,     # IN   (n_kept,) alias cells, or (0,) if unweighted
+    const int32_t[::1] layers,     # IN   (period,) layer of step k at (k - 1) % period
+    const int32_t[::1] starts,     # IN   (n_rows,)
+    const int64_t[::1] walk_ids,   # IN   (n_rows,)
+    int32_t[:, ::1] walks,         # OUT  (n_rows, walk_length), -1 after a dead end
+    int64_t first_step,
+    int64_t last_step,
+    uint64_t seed,
+    int64_t begin,
+    int64_t end,
+    int n_threads,
+):
+    """Walk in proportion to the weights of the arcs that the step may take. O(1) per step."""
+    cdef int64_t k, chunk = _chunk(end - begin, n_threads)
+    cdef Csr graph = _csr(indptr[0], indices)
+    cdef Rows rows = _rows(starts, walk_ids, walks, first_step, last_step, seed)
+    graph.layers = &layers[0]
+    graph.period = layers.shape[0]
+    graph.stride = indptr.shape[1]
+    if cells.shape[0] > 0:
+        graph.cells = &cells[0]
+    for k in prange(
+        (end - begin + chunk - 1) // chunk, nogil=True, schedule="dynamic",
+        num_threads=n_threads, chunksize=1,
+    ):
+        _first_order_part(&graph, rows, begin + k * chunk, min(end, begin + (k + 1) * chunk))
+
+
+# ---------------------------------------------------------------------------------------------
+# Second order where only the return arc's weight changes
+# ---------------------------------------------------------------------------------------------
+
+
+cdef void _return_part(
+    const Csr *graph, double ratio, Rows rows, int64_t first, int64_t last
+) noexcept nogil:
+    rows.first = first
+    rows.last = last
+    return_rows(graph, ratio, &rows)
+
+
+def return_walks(
+    const int64_t[::1] indptr,       # IN   (n_nodes + 1,) of an undirected graph
+    const int32_t[::1] indices,      # IN   (n_arcs,) sorted within a row
+    const float32_t[::1] weights,    # IN   (n_arcs,), or (0,) if unweighted
+    const uint64_t[::1] cells,       # IN   (n_arcs,) alias cells, or (0,) if unweighted
+    const float64_t[::1] strengths,  # IN   (n_nodes,) sums of weights, or (0,) if unweighted
+    const int32_t[::1] starts,       # IN   (n_rows,)
+    const int64_t[::1] walk_ids,     # IN   (n_rows,)
+    int32_t[:, ::1] walks,           # OUT  (n_rows, walk_length), -1 after a dead end
+    double ratio,
+    int64_t first_step,
+    int64_t last_step,
+    uint64_t seed,
+    int64_t begin,
+    int64_t end,
+    int n_threads,
+):
+    """Walk by weights, of which that of the return arc is multiplied by `ratio`.
+
+    O(1) per step, unless the return arc has most of a node's weight and a small ratio.
+    """
+    cdef int64_t k, chunk = _chunk(end - begin, n_threads)
+    cdef Csr graph = _csr(indptr, indices)
+    cdef Rows rows = _rows(starts, walk_ids, walks, first_step, last_step, seed)
+    if weights.shape[0] > 0:
+        graph.weights = &weights[0]
+        graph.cells = &cells[0]
+        graph.strengths = &strengths[0]
+    for k in prange(
+        (end - begin + chunk - 1) // chunk, nogil=True, schedule="dynamic",
+        num_threads=n_threads, chunksize=1,
+    ):
+        _return_part(&graph, ratio, rows, begin + k * chunk, min(end, begin + (k + 1) * chunk))
 
 
 # ---------------------------------------------------------------------------------------------
@@ -337,6 +425,22 @@ def permute(
         bits += 1
     for i in prange(begin, end, nogil=True, schedule="static", num_threads=n_threads):
         values[i] = <int32_t>permute_place(first + i, n, bits, key)
+
+
+def draw_nodes(
+    int32_t[::1] nodes,           # OUT  (n_draws,) draws first, first + 1, ...
+    const uint64_t[::1] cells,    # IN   (n_nodes,) one alias table
+    int64_t first,
+    uint64_t seed,
+    int64_t begin,
+    int64_t end,
+    int n_threads,
+):
+    """Draw nodes from a distribution; draw k is a function of (seed, k)."""
+    cdef int64_t i
+    cdef uint64_t key = stream(seed, 0)
+    for i in prange(begin, end, nogil=True, schedule="static", num_threads=n_threads):
+        nodes[i] = <int32_t>alias_draw(&cells[0], cells.shape[0], draw(key, first + i))
 
 
 cdef void _count(const int32_t *walk, int64_t length, int64_t *counts) noexcept nogil:

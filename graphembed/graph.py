@@ -1,6 +1,6 @@
 """`Graph`: the one door for user data, an immutable CSR with the user's node ids."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Self
 
@@ -9,7 +9,10 @@ import numpy as np
 from graphembed._ingest.csr_arrays import read_csr
 from graphembed._ingest.detect import kind_of
 from graphembed._ingest.doors import Doors
+from graphembed._ingest.edge_list import Array
+from graphembed._ingest.ids import check_distinct
 from graphembed._ingest.node_index import NodeIndex
+from graphembed._ingest.node_types import read_node_types
 from graphembed._ingest.options import check_options, refuse_columns, refuse_weight_name
 from graphembed._ingest.structure import PathLike
 from graphembed._storage import decode_ids, encode_ids, read_arrays, write_arrays
@@ -38,6 +41,10 @@ class Graph(Doors):
         int64 for integer ids, object for any others; row i of an embedding is node_ids[i].
     directed : bool
         Whether an arc may lack its reverse.
+    node_types : ndarray of int32, shape (n_nodes,), or None
+        Position of every node's type in `type_names`; None means that nodes have no types.
+    type_names : ndarray of shape (n_types,), or None
+        The user's own types, int64 or object.
 
     See Also
     --------
@@ -62,6 +69,7 @@ class Graph(Doors):
         nodes: Iterable[Any] | None = None,
         source: str | None = None,
         target: str | None = None,
+        node_types: Any = None,
     ) -> "Graph":
         """Make a graph of whatever is given, by the door made for it.
 
@@ -81,6 +89,10 @@ class Graph(Doors):
             Adds isolated nodes. For matrices and edge indices: the ids of all rows.
         source, target : str, optional
             Names of the columns of a data frame or file.
+        node_types : str, mapping, pandas Series or sequence, optional
+            A type for every node, for walks along a metapath: the name of a node attribute
+            (networkx, igraph); a mapping or Series from ids to types; or a type per node in the
+            order of ``node_ids``. Types are hashable, such as strings or integers.
 
         Returns
         -------
@@ -98,6 +110,23 @@ class Graph(Doors):
         -----
         O(n_nodes + n_edges) time, except that integer ids far apart are sorted.
         """
+        graph = cls._of_kind(G, weight, directed, nodes, source, target)
+        if node_types is None:
+            return graph
+        types = read_node_types(node_types, G, graph.node_ids, graph._node_index)
+        return graph._with_types(*types)
+
+    @classmethod
+    def _of_kind(
+        cls,
+        G: Any,
+        weight: str | None,
+        directed: bool | None,
+        nodes: Iterable[Any] | None,
+        source: str | None,
+        target: str | None,
+    ) -> "Graph":
+        """Choose the door."""
         check_options(weight, directed)
         if isinstance(G, Graph):
             return G._as_asked(weight, directed, nodes, source, target)
@@ -141,7 +170,13 @@ class Graph(Doors):
         arrays |= {"indptr": self.indptr, "indices": self.indices}
         if self.weights is not None:
             arrays["weights"] = self.weights
-        write_arrays(path, kind="graph", meta={**meta, "directed": self.directed}, arrays=arrays)
+        meta["directed"] = self.directed
+        if self.node_types is not None and self.type_names is not None:
+            type_meta, type_arrays = encode_ids(self.type_names)
+            meta["type_names"] = type_meta["node_ids"]
+            arrays |= {k.replace("node_ids", "type_names"): v for k, v in type_arrays.items()}
+            arrays["node_types"] = self.node_types
+        write_arrays(path, kind="graph", meta=meta, arrays=arrays)
 
     @classmethod
     def load(cls, path: PathLike, *, mmap: bool = True, verify: bool = True) -> Self:
@@ -170,7 +205,12 @@ class Graph(Doors):
         directed = meta.get("directed")
         if not isinstance(directed, bool):
             raise FileFormatError(f"{Path(path)}: 'directed' must be true or false")
-        wanted = {"indptr": np.int64, "indices": np.int32, "weights": np.float32}
+        wanted = {
+            "indptr": np.int64,
+            "indices": np.int32,
+            "weights": np.float32,
+            "node_types": np.int32,
+        }
         for name, dtype in wanted.items():
             if name in arrays and arrays[name].dtype != dtype:
                 raise FileFormatError(f"{Path(path)}: {name} has dtype {arrays[name].dtype}")
@@ -185,7 +225,10 @@ class Graph(Doors):
                 directed=directed,
                 canonical=True,
             )
-            return cls._from_csr(csr, ids)
+            graph = cls._from_csr(csr, ids)
+            if "node_types" not in arrays:
+                return graph
+            return graph._with_types(arrays["node_types"], _decode_types(meta, arrays, len(ids)))
         except (GraphFormatError, FileFormatError) as error:
             raise FileFormatError(f"{Path(path)}: not a well-formed graph: {error}") from error
 
@@ -207,5 +250,40 @@ class Graph(Doors):
             if missing is not None:
                 raise ValueError(f"a Graph is immutable: the node {missing!r} cannot be added")
         if weight is None and self.weights is not None:
-            return self._trusted(self.indptr, self.indices, None, self.node_ids, self.directed)
+            return self._trusted(
+                self.indptr,
+                self.indices,
+                None,
+                self.node_ids,
+                self.directed,
+                self.node_types,
+                self.type_names,
+            )
         return self
+
+    def _with_types(self, node_types: Array, type_names: Array) -> Self:
+        """The same graph with other types; the arrays are shared."""
+        return self._trusted(
+            self.indptr,
+            self.indices,
+            self.weights,
+            self.node_ids,
+            self.directed,
+            node_types,
+            type_names,
+        )
+
+
+def _decode_types(meta: Mapping[str, Any], arrays: Mapping[str, Array], n_nodes: int) -> Array:
+    """Check the types of a file and return their names."""
+    names = decode_ids(
+        {"node_ids": meta.get("type_names")},
+        {k.replace("type_names", "node_ids"): v for k, v in arrays.items() if "type_names" in k},
+    )
+    check_distinct(names, "type_names")
+    codes = arrays["node_types"]
+    if codes.shape != (n_nodes,):
+        raise FileFormatError(f"node_types must have the shape ({n_nodes},), got {codes.shape}")
+    if n_nodes and not 0 <= codes.min() <= codes.max() < len(names):
+        raise FileFormatError(f"node_types must be in [0, {len(names)})")
+    return names

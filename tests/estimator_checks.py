@@ -190,8 +190,8 @@ def check_failed_fit_keeps_the_old(make: Any) -> None:
     with pytest.raises(ValueError, match=r"NaN|nan"):
         model.fit([(0, 1, float("nan"))])
     assert model.embedding_ is old
-    model.set_params(window=0)
-    with pytest.raises(ValueError, match=r"window must be an int >= 1 .* got 0"):
+    model.set_params(negative=0)
+    with pytest.raises(ValueError, match=r"negative must be an int >= 1 .* got 0"):
         model.fit(RING)
     assert model.embedding_ is old
 

@@ -347,6 +347,7 @@ WRONG_VALUES: dict[str, list[tuple[Any, str]]] = {
         (NAN, "a finite number"),
         (1j, "a finite number"),
     ],
+    "loss": [("softmax", "one of 'ns', 'hs'"), (None, "one of")],
     "negative": [(0, "an int >= 1"), (5.0, "an int >= 1")],
     "ns_exponent": [(2, r"in \[-1, 1\]"), (NAN, r"in \[-1, 1\]")],
     "epochs": [(0, "an int >= 1")],

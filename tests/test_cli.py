@@ -16,7 +16,7 @@ import pytest
 from graphembed import Graph, __version__, cli
 from graphembed.cli import _options
 from graphembed.demo import DATASETS
-from graphembed.estimators import DeepWalk, Node2Vec
+from graphembed.estimators import LINE, DeepWalk, Node2Vec
 from graphembed.io import load_model
 
 SMALL = ["--n-components", "8", "--walk-length", "10", "--n-walks", "3", "--n-jobs", "1"]
@@ -91,14 +91,14 @@ def test_help_shows_every_default(capsys, command):
             continue
         begin = text.index(f" {action.option_strings[-1]} ", text.index("options:"))
         if action.default is None:
-            assert "(default: a known name" in text[begin:]
+            assert action.dest == "update" or "(default: " in action.help
         else:
             following = re.search(r"\(default: (.*?)\)", text[begin:])
             assert following is not None
             assert following[1] == str(action.default)
 
 
-@pytest.mark.parametrize("estimator", [Node2Vec, DeepWalk])
+@pytest.mark.parametrize("estimator", [Node2Vec, DeepWalk, LINE])
 def test_defaults_are_those_of_the_estimators(estimator):
     args = vars(_options.build_parser()[0].parse_args(["embed", "edges.csv", "-o", "out.csv"]))
     shared = {
@@ -106,7 +106,7 @@ def test_defaults_are_those_of_the_estimators(estimator):
         for name, parameter in inspect.signature(estimator.__init__).parameters.items()
         if name in args and name != "verbose"
     }
-    assert len(shared) >= 8
+    assert len(shared) >= 4
     assert shared == {name: args[name] for name in shared}
 
 
@@ -145,7 +145,7 @@ assert not heavy & set(sys.modules), heavy & set(sys.modules)
         (["embed", "e.csv", "-o", "o.csv", "--seed", "-1"], "--seed: must be an int >= 0"),
         (["embed", "e.csv", "-o", "o.csv", "--n-jobs", "0"], "--n-jobs: must be .* other than 0"),
         (["embed", "e.csv", "-o", "o.csv", "--format", "xml"], "--format: invalid choice: 'xml'"),
-        (["embed", "e.csv", "-o", "o.csv", "--method", "line"], "--method: invalid choice"),
+        (["embed", "e.csv", "-o", "o.csv", "--method", "lines"], "--method: invalid choice"),
         (
             ["embed", "e.csv", "-o", "o.csv", "--method", "deepwalk", "--q", "2"],
             "--q has no effect here: it belongs to --method node2vec",
@@ -196,6 +196,7 @@ CHANGES = {
     "--window": ["3"],
     "--negative": ["2"],
     "--epochs": ["2"],
+    "--loss": ["hs"],
     "--seed": ["1"],
     "--trainer": ["gensim"],
     "--directed": [],
@@ -216,6 +217,59 @@ def test_every_option_is_obeyed(karate_files, tmp_path, option):
     first = embed("first.npz", *(["--p", "0.2"] if option == "--method" else []))
     second = embed("second.npz", option, *CHANGES[option])
     assert first.shape != second.shape or not np.array_equal(first, second)
+
+
+def test_line(karate_files, tmp_path, capsys):
+    edges, _ = karate_files
+
+    def embed(name, *options):
+        line = ["--method", "line", "--n-components", "8", *options]
+        assert run("embed", edges, "-o", tmp_path / name, *line) == 0
+        return np.load(tmp_path / name)["embedding"]
+
+    few = ["--n-samples", "5000"]
+    both, first = embed("both.npz", *few), embed("first.npz", *few, "--order", "first")
+    assert both.shape == first.shape == (34, 8)
+    assert "10,000 pairs trained" in capsys.readouterr().out
+    assert not np.array_equal(both, first)
+    assert not np.array_equal(both, embed("more.npz", "--n-samples", "6000"))
+
+
+@pytest.mark.parametrize(
+    ("method", "option", "owner"),
+    [
+        ("line", ["--window", "3"], "node2vec or deepwalk"),
+        ("line", ["--p", "3"], "node2vec"),
+        ("deepwalk", ["--order", "first"], "line"),
+        ("deepwalk", ["--q", "3"], "node2vec"),
+    ],
+)
+def test_options_of_another_method_are_refused(
+    karate_files, tmp_path, capsys, method, option, owner
+):
+    edges, _ = karate_files
+    assert run("embed", edges, "-o", tmp_path / "o.csv", "--method", method, *option) == 2
+    assert (
+        f"{option[0]} has no effect here: it belongs to --method {owner}" in capsys.readouterr().err
+    )
+
+
+def test_update_grows_a_model(karate_files, tmp_path, capsys):
+    edges, _ = karate_files
+    model, grown, larger = (tmp_path / name for name in ("old.gemb", "new.gemb", "larger.csv"))
+    assert run("embed", edges, "-o", model, *SMALL, "--method", "deepwalk") == 0
+    larger.write_text(edges.read_text().rstrip() + "\n33,99,1\n32,99,1\n")
+    assert run("embed", larger, "-o", grown, "--update", model) == 0
+    assert "35 vectors of 8 components (1 new, 1 trained)" in capsys.readouterr().out
+    old, new = DeepWalk.load(model), DeepWalk.load(grown)
+    np.testing.assert_array_equal(new.embedding_[:34], old.embedding_)
+    assert 99 in new
+    assert run("embed", larger, "-o", grown, "--update", model, "--window", "3") == 2
+    assert "--window has no effect here: the model has its own" in capsys.readouterr().err
+    assert run("embed", larger, "-o", grown, "--update", edges) == 1
+    assert run("embed", edges, "-o", model, "--method", "line", "--n-samples", "1000") == 0
+    assert run("embed", larger, "-o", grown, "--update", model) == 1
+    assert "a LINE does not grow" in capsys.readouterr().err
 
 
 def test_threads_do_not_change_the_result(karate_files, tmp_path):

@@ -5,6 +5,7 @@ import functools
 import inspect
 import logging
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -16,13 +17,14 @@ from estimator_checks import ALL_CHECKS, RING, random_graph
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
-from graphembed import DeepWalk, FileFormatError, Graph, Node2Vec, sample_walks
+from graphembed import LINE, DeepWalk, FileFormatError, Graph, Node2Vec, sample_walks
 
 SMALL = {"n_components": 8, "walk_length": 10, "n_walks": 2, "window": 3}
 ESTIMATORS = {
     "node2vec": functools.partial(Node2Vec, p=0.5, q=2.0, **SMALL),
     "node2vec-rejection": functools.partial(Node2Vec, p=4.0, q=0.5, strategy="rejection", **SMALL),
     "deepwalk": functools.partial(DeepWalk, **SMALL),
+    "line": functools.partial(LINE, 8, order="second", n_samples=20_000),
 }
 
 
@@ -91,6 +93,7 @@ def test_p_and_q_are_obeyed():
         ("learning_rate", 0.1),
         ("min_learning_rate", 0.02),
         ("shrink_windows", False),
+        ("loss", "hs"),
         ("negative_sharing", 1),
     ],
 )
@@ -208,10 +211,19 @@ def test_verbose(capsys):
     assert "steps/s" in capsys.readouterr().err
 
 
-def test_auto_says_what_it_chose(caplog):
+@pytest.mark.parametrize(
+    ("law", "message"),
+    [
+        ({"q": 0.5}, "second-order walks by alias"),
+        ({"p": 0.5}, "walks by return: a return counts 2 times"),
+    ],
+)
+def test_auto_says_what_it_chose(law, message, caplog):
+    triangle_and_tail = [(0, 1), (1, 2), (2, 0), (2, 3)]
     with caplog.at_level(logging.INFO, logger="graphembed"):
-        Node2Vec(random_state=0, p=0.5, **SMALL).fit(RING)
-    assert "second-order walks by alias" in caplog.text
+        model = Node2Vec(random_state=0, **law, **SMALL).fit(triangle_and_tail)
+    assert re.search(message, caplog.text)
+    assert model.training_stats_["strategy"] in message
 
 
 def test_alias_beyond_the_budget():

@@ -13,11 +13,12 @@ from sklearn.metrics import roc_auc_score
 
 from graphembed import DeepWalk, Node2Vec, sample_walks
 from graphembed._kernels import _skipgram as kernels
+from graphembed.estimators import _grid as grid_trainer
 from graphembed.estimators import _skipgram as trainer
-from graphembed.estimators._skipgram import SkipGramConfig
+from graphembed.estimators._skipgram import NegativeSampling, SkipGramConfig
 from graphembed.graph import Graph
 from graphembed.samplers.corpus import WalkCorpus
-from graphembed.samplers.walks import Walker
+from graphembed.samplers.walker import Walker
 
 LEVEL = 1e-6  # of every statistical test
 DIMENSIONS = [1, 5, 16, 31, 100, 128]
@@ -330,15 +331,16 @@ def test_parts_are_uniform_and_independent():
     assert stats.chisquare(codes).pvalue > LEVEL
 
 
-def make_grid(graph: Graph, *, seed: int = 0, n_threads: int = 1, **changes) -> trainer._Grid:
+def make_grid(graph: Graph, *, seed: int = 0, n_threads: int = 1, **changes) -> NegativeSampling:
     config = {
-        "n_components": 8, "window": 3, "negative": 3, "ns_exponent": 0.75, "epochs": 1,
+        "n_components": 8, "window": 3, "loss": "ns", "negative": 3, "ns_exponent": 0.75,
+        "epochs": 1,
         "learning_rate": 0.025, "min_learning_rate": 1e-4, "shrink_windows": True,
         "negative_sharing": 8, **changes,
     }  # fmt: skip
     corpus = WalkCorpus(Walker(graph), 10, 2, seed, n_threads)
     visits = trainer.count_corpus(corpus, trainer.TrainingStats(), 0)
-    return trainer._Grid(corpus, SkipGramConfig(**config), visits)
+    return NegativeSampling(corpus, SkipGramConfig(**config), visits, corpus.walk_length)
 
 
 def test_parts_are_drawn_afresh_for_every_pool():
@@ -450,7 +452,7 @@ def test_mean_pairs(length, window, shrink):
     total = sum(
         0 < abs(i - j) <= reach for reach in reaches for i in range(length) for j in range(length)
     )
-    assert trainer._mean_pairs(length, window, shrink) == pytest.approx(total / len(reaches))
+    assert grid_trainer._mean_pairs(length, window, shrink) == pytest.approx(total / len(reaches))
 
 
 def test_reduced_windows_are_uniform():
@@ -499,7 +501,7 @@ def ring_with_chords(n: int) -> Graph:
 @pytest.mark.parametrize(("n_nodes", "n_parts"), [(100, 1), (400, 6), (1100, 16)])
 @pytest.mark.parametrize("pairs_per_pool", [20_000, 2**23])
 def test_any_number_of_threads(n_nodes, n_parts, pairs_per_pool, eager_threads, monkeypatch):
-    monkeypatch.setattr(trainer, "_PAIRS_PER_POOL", pairs_per_pool)
+    monkeypatch.setattr(grid_trainer, "_ENTRIES_PER_POOL", pairs_per_pool)
     g = ring_with_chords(n_nodes)
     assert make_grid(g).n_parts == n_parts
     one, *others = (
@@ -516,7 +518,7 @@ def test_any_number_of_threads(n_nodes, n_parts, pairs_per_pool, eager_threads, 
 @pytest.mark.parametrize("pairs_per_pool", [20, 5_000, 2**23])  # 20: less than a walk has
 def test_every_pair_is_trained_at_a_falling_rate(pairs_per_pool, monkeypatch):
     """Every pair of every walk is in one bucket of one pool, and the rates fall linearly."""
-    monkeypatch.setattr(trainer, "_PAIRS_PER_POOL", pairs_per_pool)
+    monkeypatch.setattr(grid_trainer, "_ENTRIES_PER_POOL", pairs_per_pool)
     g = ring_with_chords(700)
     rates, trained, train = [], [], kernels.train_diagonals
 

@@ -16,7 +16,7 @@ from scipy import stats
 
 from graphembed import sample_walks
 from graphembed.graph import Graph
-from graphembed.samplers.walks import Walker
+from graphembed.samplers.walker import Walker
 
 ALPHA = 1e-6  # of the whole file: what a correct sampler may fail with
 N_TESTS = 500  # more than there are p-values below

@@ -18,9 +18,10 @@ from graphembed import _walks, sample_walks
 from graphembed._kernels._build import SANITIZED
 from graphembed._validation import draw_seed
 from graphembed.graph import Graph
+from graphembed.samplers import walker as walker_module
 from graphembed.samplers import walks as walks_module
 from graphembed.samplers.corpus import WalkCorpus
-from graphembed.samplers.walks import DEFAULT_MEMORY_BUDGET, Walker, walk_seed
+from graphembed.samplers.walker import DEFAULT_MEMORY_BUDGET, Walker, walk_seed
 
 KERNELS = [
     {},
@@ -90,7 +91,7 @@ def test_any_size_of_the_blocks(options, monkeypatch):
     expected = sample_walks(GRAPHS["weighted"], walk_length=20, random_state=1, **options)
     for nodes_per_block in (1, 61, 20 * 300, 2**30):
         monkeypatch.setattr(walks_module, "_ROWS_PER_BLOCK", 1)
-        monkeypatch.setattr(walks_module, "_NODES_PER_BLOCK", nodes_per_block)
+        monkeypatch.setattr(walker_module, "_NODES_PER_BLOCK", nodes_per_block)
         walks = sample_walks(GRAPHS["weighted"], walk_length=20, random_state=1, **options)
         assert np.array_equal(walks, expected)
 
@@ -99,9 +100,9 @@ def test_any_size_of_the_blocks(options, monkeypatch):
 @pytest.mark.parametrize("name", GRAPHS)
 def test_walks_in_parts_of_any_number_of_steps(name, options, monkeypatch, eager_threads):
     expected = sample_walks(GRAPHS[name], walk_length=21, random_state=1, **options)
-    monkeypatch.setattr(walks_module, "_NODES_PER_BLOCK", 1)
+    monkeypatch.setattr(walker_module, "_NODES_PER_BLOCK", 1)
     for steps_per_call in (1, 2, 3, 20, 21):
-        monkeypatch.setattr(walks_module, "_STEPS_PER_CALL", steps_per_call)
+        monkeypatch.setattr(walker_module, "_STEPS_PER_CALL", steps_per_call)
         walks = sample_walks(GRAPHS[name], walk_length=21, random_state=1, n_jobs=2, **options)
         assert np.array_equal(walks, expected)
 
@@ -590,7 +591,7 @@ INTERRUPT = """
     owner, name = {
         "sample_walks": (walks, "effective_n_threads"),
         "count_corpus": (WalkCorpus, "add_visits"),
-        "train_pool": (_skipgram._Grid, "train_pool"),
+        "train_pool": (_skipgram.Grid, "train_pool"),
     }[sys.argv[1]]
     setattr(owner, name, armed(getattr(owner, name)))
     try:
@@ -598,7 +599,8 @@ INTERRUPT = """
             sample_walks(graph, n_walks=40, p=0.5, q=2.0, strategy="rejection", n_jobs=2)
         else:
             n_walks = 100 if sys.argv[1] == "count_corpus" else 2
-            Node2Vec(n_walks=n_walks, q=0.5, random_state=0, n_jobs=2).fit(graph)
+            model = Node2Vec(n_walks=n_walks, q=0.5, loss=sys.argv[2], random_state=0, n_jobs=2)
+            model.fit(graph)
         raise SystemExit("the work ended before the interrupt")
     except KeyboardInterrupt as error:
         latency = time.monotonic() - sent[0]
@@ -614,10 +616,13 @@ INTERRUPT = """
 """
 
 
-@pytest.mark.parametrize("phase", ["sample_walks", "count_corpus", "train_pool"])
-def test_ctrl_c(phase):
+@pytest.mark.parametrize(
+    ("phase", "loss"),
+    [("sample_walks", ""), ("count_corpus", "ns"), ("train_pool", "ns"), ("train_pool", "hs")],
+)
+def test_ctrl_c(phase, loss):
     done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(INTERRUPT), phase],
+        [sys.executable, "-c", textwrap.dedent(INTERRUPT), phase, loss],
         capture_output=True,
         text=True,
         timeout=100,

@@ -45,7 +45,11 @@ def finish(result: Result, case: dict[str, Any]) -> dict[str, Any]:
 
 
 def _graphembed(
-    arrays: Arrays, case: dict[str, Any], threads: int, trainer: str = "graphembed"
+    arrays: Arrays,
+    case: dict[str, Any],
+    threads: int,
+    trainer: str = "graphembed",
+    loss: str = "ns",
 ) -> Run:
     from graphembed import Graph, Node2Vec, sample_walks
 
@@ -57,7 +61,7 @@ def _graphembed(
             case["dimensions"], n_walks=case["n_walks"], walk_length=case["walk_length"],
             window=case["window"], p=case["p"], q=case["q"], negative=NEGATIVE,
             learning_rate=LEARNING_RATE, min_learning_rate=MIN_LEARNING_RATE,
-            random_state=number, n_jobs=threads, trainer=trainer,
+            random_state=number, n_jobs=threads, trainer=trainer, loss=loss,
         ).fit(graph)  # fmt: skip
         stats = model.training_stats_
         figures = {
@@ -67,6 +71,21 @@ def _graphembed(
             del figures["n_pairs"]
         figures["graph_and_tables_mb"] = (arrays.nbytes + 2 * model.embedding_.nbytes) / 1e6
         return model.embedding_, figures
+
+    return run
+
+
+def _line(arrays: Arrays, case: dict[str, Any], threads: int, order: str) -> Run:
+    from graphembed import LINE, Graph
+
+    graph = Graph.from_csr(arrays.indptr, arrays.indices, directed=False)
+
+    def run(number: int) -> Result:
+        model = LINE(
+            case["dimensions"], order=order, negative=NEGATIVE, learning_rate=LEARNING_RATE,
+            n_samples=case.get("n_samples"), random_state=number, n_jobs=threads,
+        ).fit(graph)  # fmt: skip
+        return model.embedding_, model.training_stats_
 
     return run
 
@@ -228,6 +247,14 @@ CONTENDERS = {
     "gensim, no file": Contender(
         functools.partial(_graphembed, trainer="gensim"), ("graphembed", "gensim")
     ),
+    "hierarchical softmax": Contender(functools.partial(_graphembed, loss="hs"), ("graphembed",)),
+    "gensim hs, no file": Contender(
+        functools.partial(_graphembed, trainer="gensim", loss="hs"), ("graphembed", "gensim")
+    ),
+    **{
+        f"LINE {order}": Contender(functools.partial(_line, order=order), ("graphembed",))
+        for order in ("first", "second", "both")
+    },
     "torch_cluster + gensim": Contender(_torch_cluster, ("torch_cluster", "gensim")),
     "pecanpy": Contender(_pecanpy, ("pecanpy", "gensim")),
     "fastnode2vec": Contender(_fastnode2vec, ("fastnode2vec", "gensim")),

@@ -13,6 +13,7 @@ _GROUP_BITS = 12  # 2^12 groups of nodes: what a chunk of edges counts in cache
 _NARROW_BITS = 22  # up to 2^22 nodes keys have 4 bytes: 2^12 buckets of 2^10 nodes
 _BUCKET = 2**17  # arcs of a bucket, unless there would be more than _MAX_BUCKETS
 _MAX_BUCKETS = 2**10
+_SCRATCH_WORDS = 2**25  # of 8 bytes, for all threads together
 _CHUNK = 2**16  # edges of a chunk, unless there would be more than _MAX_CHUNKS
 _MAX_CHUNKS = 64
 
@@ -72,7 +73,8 @@ def sort_arcs(
     -----
     O(n_nodes + n_edges) time. Memory: 4 bytes for every arc, which become the targets, above 2^22
     nodes 12, 8 more with weights; 8 bytes a node; and for each thread 8 to 24 bytes for every
-    arc of a bucket, of 2^17 arcs or those of one node, if they are more.
+    arc of a bucket, of 2^17 arcs, or those of n_nodes / 4096 neighbouring nodes if they are more;
+    then only as many threads sort as have 256 MB of it, but at least one.
     """
     bits = max(1, (n_nodes - 1).bit_length())
     narrow = bits <= _NARROW_BITS
@@ -121,7 +123,10 @@ def _sort_buckets(
     if largest >= 2**32:
         raise GraphFormatError("more than 2**32 edges have the same source, or neighbouring ones")
     words = 3 if len(weights) else keys.itemsize // 4
-    scratch = np.empty((n_threads(), max(1, words * largest)), np.uint64)
+    n_words = max(1, words * largest)
+    # Fewer threads where a hub makes their scratch memory large
+    n_slots = max(1, min(n_threads(), _SCRATCH_WORDS // n_words))
+    scratch = np.empty((n_slots, n_words), np.uint64)
     taken = np.zeros(len(scratch), np.int32)
     indptr = np.empty(int(nodes[-1]) + 1, np.int64)
     indptr[0] = 0
@@ -135,6 +140,7 @@ def _sort_buckets(
         ),
         n_buckets,
         work=len(keys),
+        most=n_slots,
     )
     found = bad[bad >= 0]
     first_bad = int(found[0]) if len(found) else -1

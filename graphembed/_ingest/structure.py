@@ -19,7 +19,17 @@ class Structure:
     """Read-only CSR arrays with node ids; `Graph` documents the attributes."""
 
     __signature__ = Signature()  # what __init__ takes is for its error message only
-    __slots__ = ("_index", "_n_edges", "directed", "indices", "indptr", "node_ids", "weights")
+    __slots__ = (
+        "_index",
+        "_n_edges",
+        "directed",
+        "indices",
+        "indptr",
+        "node_ids",
+        "node_types",
+        "type_names",
+        "weights",
+    )
     __hash__ = None  # type: ignore[assignment]
 
     indptr: Array
@@ -27,6 +37,8 @@ class Structure:
     weights: Array | None
     node_ids: Array
     directed: bool
+    node_types: Array | None
+    type_names: Array | None
     _index: NodeIndex | None
     _n_edges: int | None
 
@@ -47,6 +59,8 @@ class Structure:
         weights: Array | None,
         node_ids: Array,
         directed: bool,
+        node_types: Array | None = None,
+        type_names: Array | None = None,
     ) -> Self:
         """Make a graph of arrays that were checked already; takes read-only views, no copies."""
         graph = cls.__new__(cls)
@@ -56,6 +70,8 @@ class Structure:
             "weights": None if weights is None else _read_only(weights),
             "node_ids": _read_only(node_ids),
             "directed": directed,
+            "node_types": None if node_types is None else _read_only(node_types),
+            "type_names": None if type_names is None else _read_only(type_names),
             "_index": None,
             "_n_edges": None,
         }
@@ -126,7 +142,9 @@ class Structure:
     def __repr__(self) -> str:
         direction = "directed" if self.directed else "undirected"
         weights = "weighted" if self.is_weighted else "unweighted"
-        return f"Graph(n_nodes={self.n_nodes}, n_edges={self.n_edges}, {direction}, {weights})"
+        types = "" if self.type_names is None else f", {len(self.type_names)} node types"
+        counts = f"n_nodes={self.n_nodes}, n_edges={self.n_edges}"
+        return f"Graph({counts}, {direction}, {weights}{types})"
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Structure):
@@ -137,6 +155,8 @@ class Structure:
             and _equal(self.indices, other.indices)
             and _equal(self.weights, other.weights)
             and _equal(self.node_ids, other.node_ids)
+            and _equal(self.node_types, other.node_types)
+            and _equal(self.type_names, other.type_names)
         )
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -146,6 +166,8 @@ class Structure:
             self.weights,
             self.node_ids,
             self.directed,
+            self.node_types,
+            self.type_names,
         )
 
     def to_scipy(self) -> sp.csr_array:

@@ -13,7 +13,12 @@ def n_threads() -> int:
     return min(usable_cores(), _MAX_THREADS)
 
 
-def run(kernel: Callable[[int, int, int], None], n_items: int, *, work: int) -> None:
-    """Call a kernel on all cores; `work` is about the number of edges or arcs it touches."""
+def run(
+    kernel: Callable[[int, int, int], None], n_items: int, *, work: int, most: int = _MAX_THREADS
+) -> None:
+    """Call a kernel on all cores, `most` of them.
+
+    `work` is about the number of edges or arcs it touches.
+    """
     if n_items:
-        run_parallel(kernel, n_items, n_threads(), work=work)
+        run_parallel(kernel, n_items, min(most, n_threads()), work=work)

@@ -263,10 +263,13 @@ static void ge_train_pairs(
             }
             use->sigmoids(lanes, gains, size * n_gains);
             for (int64_t i = 0; i < size; i++) {
+                /* In one table a node is no context of its own. */
+                const int32_t self = input == output ? now->centres[begin + i] : -1;
                 float *gain = gains + i * n_gains;
-                gain[0] = (1.0f - gain[0]) * rate;
+                gain[0] = own[i] == self ? 0.0f : (1.0f - gain[0]) * rate;
                 for (int64_t k = 0; k < negative; k++)
-                    gain[k + 1] = drawn[k] == own[i] ? 0.0f : -rate * gain[k + 1];
+                    gain[k + 1] = (drawn[k] == own[i]) | (drawn[k] == self)
+                        ? 0.0f : -rate * gain[k + 1];
             }
             for (int64_t k = 0; k < negative; k += n) {
                 n = ge_tile(t, drawn, k, negative, output, stride);

@@ -141,6 +141,7 @@ GE_TARGET static void GE_NAME(block_dots)(
         return;
     }
     switch (n) {
+    case 0: GE_BLOCK_DOTS(0, 1); break;
     case 1: GE_BLOCK_DOTS(1, 1); break;
     case 2: GE_BLOCK_DOTS(2, 1); break;
     case 3: GE_BLOCK_DOTS(3, 1); break;
@@ -163,6 +164,7 @@ GE_TARGET static void GE_NAME(block_move)(
         return;
     }
     switch (n) {
+    case 0: GE_BLOCK_MOVE(0, 1); break;
     case 1: GE_BLOCK_MOVE(1, 1); break;
     case 2: GE_BLOCK_MOVE(2, 1); break;
     case 3: GE_BLOCK_MOVE(3, 1); break;

@@ -13,7 +13,15 @@ from libc.string cimport memset
 
 from graphembed._kernels._alias cimport alias_row
 from graphembed._kernels._rng cimport bounded, draw, stream, unit
+from graphembed._kernels._schedule cimport (
+    Schedule,
+    begin_bucket,
+    column_of,
+    end_bucket,
+    make_schedule,
+)
 from graphembed._kernels._typedefs cimport float32_t, float64_t, int32_t, int64_t, uint64_t
+from graphembed._kernels._windows cimport first_walk, length, reach
 
 
 cdef extern from "_sgns.h" nogil:
@@ -34,17 +42,6 @@ cdef extern from "_sgns.h" nogil:
         const ge_noise *noise, int64_t negative, int64_t block, float rate,
         int32_t *negatives, float *scratch,
     )
-
-cdef extern from "_schedule.h" nogil:
-    ctypedef struct ge_schedule:
-        int32_t *lock
-        int32_t *begun
-        int32_t *next
-        int32_t *busy
-        int32_t n_parts
-        int32_t last
-    int32_t ge_begin_bucket(const ge_schedule *grid, int32_t n_buckets)
-    void ge_end_bucket(const ge_schedule *grid, int32_t row)
 
 
 cdef struct Tables:
@@ -176,24 +173,6 @@ cdef void _build_part(
 # ---------------------------------------------------------------------------------------------
 
 
-cdef inline int64_t _length(const int32_t[:, ::1] walks, int64_t i) noexcept nogil:
-    cdef int64_t length = walks.shape[1]
-    while length > 0 and walks[i, length - 1] < 0:
-        length -= 1
-    return length
-
-
-cdef inline int64_t _reach(
-    uint64_t key, int64_t position, int64_t window, bint shrink
-) noexcept nogil:
-    """word2vec's reduced window: uniform on 1 .. window."""
-    return 1 + <int64_t>bounded(draw(key, position), window) if shrink else window
-
-
-cdef inline int64_t _n_rows(int64_t chunk, int64_t n_chunks, int64_t n_walks) noexcept nogil:
-    return n_walks * chunk // n_chunks
-
-
 def count_pairs(
     const int32_t[:, ::1] walks,     # IN   (n_walks, walk_length), -1 padded
     const int64_t[::1] walk_ids,     # IN   (n_walks,)
@@ -232,18 +211,18 @@ cdef void _count_chunk(
     uint64_t seed,
     int64_t c,
 ) noexcept nogil:
-    cdef int64_t i, j, k, length, reach, row, n_chunks = counts.shape[0]
+    cdef int64_t i, j, k, n, far, row, n_chunks = counts.shape[0]
     cdef uint64_t key
     memset(&counts[c, 0], 0, counts.shape[1] * sizeof(int64_t))
     for i in range(
-        _n_rows(c, n_chunks, walks.shape[0]), _n_rows(c + 1, n_chunks, walks.shape[0])
+        first_walk(c, n_chunks, walks.shape[0]), first_walk(c + 1, n_chunks, walks.shape[0])
     ):
         key = stream(seed, walk_ids[i])
-        length = _length(walks, i)
-        for j in range(first, min(length, last)):
-            reach = _reach(key, j, window, shrink)
+        n = length(walks, i)
+        for j in range(first, min(n, last)):
+            far = reach(key, j, window, shrink)
             row = part[walks[i, j]] * n_parts
-            for k in range(max(0, j - reach), min(length, j + reach + 1)):
+            for k in range(max(0, j - far), min(n, j + far + 1)):
                 if k != j:
                     counts[c, row + part[walks[i, k]]] += 1
 
@@ -291,17 +270,17 @@ cdef void _fill_chunk(
     uint64_t seed,
     int64_t c,
 ) noexcept nogil:
-    cdef int64_t i, j, k, length, reach, row, place, bucket, n_chunks = cursors.shape[0]
+    cdef int64_t i, j, k, n, far, row, place, bucket, n_chunks = cursors.shape[0]
     cdef uint64_t key
     for i in range(
-        _n_rows(c, n_chunks, walks.shape[0]), _n_rows(c + 1, n_chunks, walks.shape[0])
+        first_walk(c, n_chunks, walks.shape[0]), first_walk(c + 1, n_chunks, walks.shape[0])
     ):
         key = stream(seed, walk_ids[i])
-        length = _length(walks, i)
-        for j in range(first, min(length, last)):
-            reach = _reach(key, j, window, shrink)
+        n = length(walks, i)
+        for j in range(first, min(n, last)):
+            far = reach(key, j, window, shrink)
             row = part[walks[i, j]] * n_parts
-            for k in range(max(0, j - reach), min(length, j + reach + 1)):
+            for k in range(max(0, j - far), min(n, j + far + 1)):
                 if k != j:
                     bucket = row + part[walks[i, k]]
                     place = cursors[c, bucket]
@@ -337,19 +316,17 @@ def train_diagonals(
     int64_t end,
     int n_threads,
 ):
-    """Train the buckets (row, (row + diagonal) mod n_parts), first <= diagonal < last.
+    """Train the buckets of some diagonals, see `_schedule.h`.
 
-    The items are workers: each takes buckets until none is left.
+    With ``output is input`` there is one table, and a pair moves two rows of it. The items are
+    workers: each takes buckets until none is left.
     """
-    cdef int64_t _worker, n_parts = members.shape[0]
-    cdef ge_schedule grid
+    cdef int64_t _worker
     cdef Tables tables
-    grid.lock = &schedule[0]
-    grid.begun = &schedule[1]
-    grid.next = &schedule[2]
-    grid.busy = &schedule[2 + n_parts]
-    grid.n_parts = <int32_t>n_parts
-    grid.last = <int32_t>last
+    cdef Schedule grid = make_schedule(
+        &schedule[0], <int32_t>members.shape[0], <int32_t>first, <int32_t>last,
+        &input[0, 0] == &output[0, 0],
+    )
     tables.use = &ge_instruction_sets[instructions]
     tables.input = &input[0, 0]
     tables.output = &output[0, 0]
@@ -361,14 +338,12 @@ def train_diagonals(
         begin, end, nogil=True, schedule="static", chunksize=1, num_threads=n_threads
     ):
         _train_buckets(
-            &grid, <int32_t>(n_parts * (last - first)), &tables, starts, centres, contexts, members,
-            cells, rates, negatives, scratch,
+            &grid, &tables, starts, centres, contexts, members, cells, rates, negatives, scratch
         )
 
 
 cdef void _train_buckets(
-    const ge_schedule *grid,
-    int32_t n_buckets,
+    const Schedule *grid,
     const Tables *tables,
     const int64_t[::1] starts,
     const int32_t[::1] centres,
@@ -379,22 +354,46 @@ cdef void _train_buckets(
     int32_t[:, ::1] negatives,
     float32_t[:, ::1] scratch,
 ) noexcept nogil:
-    cdef int64_t diagonal, column, bucket, first
-    cdef int32_t row = ge_begin_bucket(grid, n_buckets)
-    cdef ge_noise noise
+    cdef int32_t diagonal, column, row = begin_bucket(grid)
     while row >= 0:
         diagonal = grid.next[row]
-        column = (row + diagonal) % grid.n_parts
-        bucket = row * grid.n_parts + column
-        first = starts[bucket]
-        if starts[bucket + 1] > first:
-            noise.words = &cells[column, 0]
-            noise.n_nodes = _n_members(members, column)
-            noise.key = stream(tables.seed, bucket)
-            ge_train_pairs(
-                tables.use, &centres[first], &contexts[first], starts[bucket + 1] - first,
-                tables.input, tables.output, tables.stride, &noise, tables.negative, tables.block,
+        column = column_of(grid, row, diagonal)
+        _train_bucket(
+            grid, row, column, tables, starts, centres, contexts, members, cells, rates[diagonal],
+            &negatives[row, 0], &scratch[row, 0],
+        )
+        if grid.one_table and column != row:
+            _train_bucket(
+                grid, column, row, tables, starts, centres, contexts, members, cells,
                 rates[diagonal], &negatives[row, 0], &scratch[row, 0],
             )
-        ge_end_bucket(grid, row)
-        row = ge_begin_bucket(grid, n_buckets)
+        end_bucket(grid, row)
+        row = begin_bucket(grid)
+
+
+cdef void _train_bucket(
+    const Schedule *grid,
+    int64_t row,
+    int64_t column,
+    const Tables *tables,
+    const int64_t[::1] starts,
+    const int32_t[::1] centres,
+    const int32_t[::1] contexts,
+    const int32_t[:, ::1] members,
+    const uint64_t[:, ::1] cells,
+    float rate,
+    int32_t *negatives,
+    float32_t *scratch,
+) noexcept nogil:
+    cdef int64_t bucket = row * grid.n_parts + column, first = starts[bucket]
+    cdef ge_noise noise
+    if starts[bucket + 1] == first:
+        return
+    noise.words = &cells[column, 0]
+    noise.n_nodes = _n_members(members, column)
+    noise.key = stream(tables.seed, bucket)
+    ge_train_pairs(
+        tables.use, &centres[first], &contexts[first], starts[bucket + 1] - first, tables.input,
+        tables.output, tables.stride, &noise, tables.negative, tables.block, rate, negatives,
+        scratch,
+    )

@@ -33,6 +33,10 @@ typedef struct {
     const double *strengths; /* sum of the weights of a node's out-arcs; NULL if unweighted */
     const uint8_t *filter;   /* one byte per arc, see ge_filter_row; may be NULL */
     int directed;
+    /* Along a metapath the rows depend on the step: step k reads layer layers[(k - 1) % period],
+     * which begins at indptr + layer * stride. NULL if there is one layer for all steps. */
+    const int32_t *layers;
+    int64_t period, stride;
 } ge_graph;
 
 /* Rows first..last of a block of walks, and the steps first_step..last_step of each. Steps before
@@ -50,6 +54,13 @@ typedef struct {
 static inline int64_t ge_degree(const ge_graph *graph, int32_t v)
 {
     return graph->indptr[v + 1] - graph->indptr[v];
+}
+
+static inline const int64_t *ge_indptr_at(const ge_graph *graph, int64_t step)
+{
+    if (graph->layers == NULL)
+        return graph->indptr;
+    return graph->indptr + graph->layers[(step - 1) % graph->period] * graph->stride;
 }
 
 static inline void ge_end_walk(int32_t *walk, int64_t step, int64_t end)
@@ -144,9 +155,10 @@ static inline void ge_first_order_group(
     int k;
     ge_group_start(&group, graph, rows, begin, n);
     for (step = rows->first_step > 1 ? rows->first_step : 1; step < rows->last_step; step++) {
+        const int64_t *indptr = ge_indptr_at(graph, step), *next = ge_indptr_at(graph, step + 1);
         for (k = 0; k < group.n; k++) {
-            const int64_t first = graph->indptr[group.node[k]];
-            const int64_t degree = graph->indptr[group.node[k] + 1] - first;
+            const int64_t first = indptr[group.node[k]];
+            const int64_t degree = indptr[group.node[k] + 1] - first;
             uint64_t low;
             if (degree == 0) {
                 ge_group_leave(&group, k--, step, rows->last_step);
@@ -172,8 +184,8 @@ static inline void ge_first_order_group(
             const int32_t x = graph->indices[group.arc[k]];
             group.walk[k][step] = x;
             group.node[k] = x;
-            GE_PREFETCH(&graph->indptr[x]);
-            GE_PREFETCH(&graph->indptr[x + 1]);
+            GE_PREFETCH(&next[x]);
+            GE_PREFETCH(&next[x + 1]);
         }
     }
 }

@@ -16,7 +16,7 @@ from graphembed._storage import MAGIC
 from graphembed._validation import import_optional
 from graphembed.exceptions import FileFormatError
 from graphembed.graph import Graph
-from graphembed.io import EMBEDDING_SUFFIXES, MODEL_SUFFIX, write_embedding
+from graphembed.io import EMBEDDING_SUFFIXES, MODEL_SUFFIX, load_model, write_embedding
 
 DELIMITERS: Final = {"auto": None, "csv": ",", "tsv": "\t", "space": " "}
 _LABEL_HEADERS: Final = ("id", "node", "node_id", "nodeid")
@@ -79,6 +79,17 @@ def check_output(path: Path, *, source: Path | None = None) -> None:
         raise ValueError(f"the output would overwrite the input {str(source)!r}")
     if suffix == ".parquet":
         import_optional("pyarrow", extra="all")
+
+
+def read_growing(path: Path) -> Any:
+    """Read a model that `partial_fit` may take on."""
+    from graphembed.estimators import DeepWalk, Node2Vec
+
+    kinds = {kind.__name__: kind for kind in (DeepWalk, Node2Vec)}
+    name = load_model(path).estimator
+    if name not in kinds:
+        raise ValueError(f"{path}: a {name} does not grow, only {' and '.join(kinds)} do")
+    return kinds[name].load(path)
 
 
 def write_fitted(path: Path, model: Any) -> None:

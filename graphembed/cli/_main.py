@@ -15,6 +15,7 @@ from typing import Any, Final, TextIO
 
 from graphembed.cli._options import (
     DATASETS,
+    METHODS,
     Parser,
     add_graph_options,
     add_training_options,
@@ -113,20 +114,34 @@ def _embed(args: argparse.Namespace, parser: Parser) -> None:
     from graphembed.cli import _files
     from graphembed.io import check_node_ids
 
-    _check_method(args, parser)
+    if args.update is None:
+        _check_method(args, parser)
+    else:
+        reason = "the model has its own"
+        _refuse(args, parser, [add_training_options], reason)
+        _refuse_option(args, parser, "seed", reason)
     _files.check_output(args.output, source=args.edges)
+    model = _make_estimator(args) if args.update is None else _files.read_growing(args.update)
     graph = _read_graph(args, args.edges)
     check_node_ids(args.output, graph.node_ids)
-    model = _make_estimator(args).fit(graph)
+    if args.update is None:
+        model.fit(graph)
+    else:
+        model.set_params(n_jobs=args.n_jobs, verbose=int(args.verbose)).partial_fit(graph)
     _files.write_fitted(args.output, model)
-    stats = model.training_stats_
     n_nodes, n_components = model.embedding_.shape
-    # another trainer does not tell how many pairs it made
-    pairs = "" if stats["n_pairs"] is None else f"{stats['n_pairs']:,} pairs "
     print(
         f"{args.output}: {n_nodes:,} vectors of {n_components} components "
-        f"({pairs}trained in {stats['train_seconds']:.1f} s)"
+        f"({_summary(model.training_stats_)})"
     )
+
+
+def _summary(stats: dict[str, Any]) -> str:
+    if "n_new" in stats:
+        return f"{stats['n_new']:,} new, {stats['n_trained']:,} trained"
+    # another trainer does not tell how many pairs it made
+    pairs = "" if stats["n_pairs"] is None else f"{stats['n_pairs']:,} pairs "
+    return f"{pairs}trained in {stats['train_seconds']:.1f} s"
 
 
 def _evaluate(args: argparse.Namespace, parser: Parser) -> None:
@@ -204,9 +219,10 @@ def _demo(args: argparse.Namespace, parser: Parser) -> None:
 
 
 def _check_method(args: argparse.Namespace, parser: Parser) -> None:
-    if args.method == "deepwalk":
-        for name in ("p", "q"):
-            _refuse_option(args, parser, name, "it belongs to --method node2vec")
+    for name in sorted({name for names in METHODS.values() for name in names}):
+        if name not in METHODS[args.method]:
+            owners = " or ".join(method for method, names in METHODS.items() if name in names)
+            _refuse_option(args, parser, name, f"it belongs to --method {owners}")
 
 
 def _refuse(
@@ -244,14 +260,12 @@ def _read_graph(args: argparse.Namespace, path: Path) -> Any:
 
 
 def _make_estimator(args: argparse.Namespace) -> Any:
-    from graphembed.estimators import DeepWalk, Node2Vec
+    from graphembed.estimators import LINE, DeepWalk, Node2Vec
 
-    names = ["n_components", "walk_length", "n_walks", "window", "negative", "epochs", "trainer"]
+    names = ("n_components", "negative", *METHODS[args.method])
     params = {name: getattr(args, name) for name in names}
     params |= {"random_state": args.seed, "n_jobs": args.n_jobs, "verbose": int(args.verbose)}
-    if args.method == "deepwalk":
-        return DeepWalk(**params)
-    return Node2Vec(**params, p=args.p, q=args.q)
+    return {"node2vec": Node2Vec, "deepwalk": DeepWalk, "line": LINE}[args.method](**params)
 
 
 def _print_node_scores(args: argparse.Namespace, embedding: Any, labels: Any) -> None:

@@ -16,6 +16,12 @@ from graphembed._version import __version__
 
 DATASETS: Final = ("python-imports", "karate", "blogcatalog", "ppi", "facebook", "lastfm")
 _TASKS: Final = ("node-classification", "link-prediction")
+_WALKS: Final = ("walk_length", "n_walks", "window", "loss", "epochs", "trainer")
+METHODS: Final = {  # the options of each that not all have
+    "node2vec": ("p", "q", *_WALKS),
+    "deepwalk": _WALKS,
+    "line": ("order", "n_samples"),
+}
 _GRAPH_HELP: Final = "edge list (csv, tsv or blank-separated, plain or .gz) or saved graph"
 
 
@@ -56,7 +62,7 @@ _FRACTION: Final = _checked(float, float_in(0, 1, "neither"))
 def build_parser() -> tuple[Parser, dict[str, Parser]]:
     parser = Parser(
         prog="graphembed",
-        description="Embed graphs: Node2Vec and DeepWalk vectors from an edge list.",
+        description="Embed graphs: Node2Vec, DeepWalk and LINE vectors from an edge list.",
     )
     parser.add_argument("--version", action="version", version=f"graphembed {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
@@ -87,6 +93,12 @@ def build_parser() -> tuple[Parser, dict[str, Parser]]:
         default=argparse.SUPPRESS,
         help="where to, by suffix: .csv .tsv .npz .parquet, .txt .w2v (word2vec text), "
         ".bin (word2vec binary), .gemb (graphembed model)",
+    )
+    embed.add_argument(
+        "--update",
+        metavar="MODEL",
+        type=Path,
+        help="a .gemb model whose graph has grown to EDGES: only what has changed is trained",
     )
     add_graph_options(embed)
     add_training_options(embed)
@@ -173,15 +185,23 @@ def add_graph_options(parser: Parser) -> None:
 def add_training_options(parser: Parser) -> None:
     group = parser.add_argument_group("walks and training")
     add = group.add_argument
-    add("--method", choices=("node2vec", "deepwalk"), default="node2vec", help="the model")
+    add("--method", choices=tuple(METHODS), default="node2vec", help="the model")
     add("--p", metavar="X", type=_POSITIVE, default=1.0, help="return parameter of node2vec")
     add("--q", metavar="X", type=_POSITIVE, default=1.0, help="in-out parameter of node2vec")
     add("--n-components", metavar="N", type=_COUNT, default=128, help="length of a vector")
     add("--walk-length", metavar="N", type=_COUNT, default=80, help="nodes of a walk")
     add("--n-walks", metavar="N", type=_COUNT, default=10, help="walks from every node")
     add("--window", metavar="N", type=_COUNT, default=10, help="context on each side of a node")
+    add(
+        "--loss",
+        choices=("ns", "hs"),
+        default="ns",
+        help="negative sampling or hierarchical softmax",
+    )
     add("--negative", metavar="N", type=_COUNT, default=5, help="negative samples a pair")
     add("--epochs", metavar="N", type=_COUNT, default=1, help="passes, each with new walks")
+    add("--order", choices=("both", "first", "second"), default="both", help="proximity of line")
+    add("--n-samples", metavar="N", type=_COUNT, help="edges of line (default: 75 for every arc)")
     add(
         "--trainer",
         choices=("graphembed", "gensim"),

@@ -1,5 +1,7 @@
 """Estimators: ``fit`` a graph, then read ``embedding_`` and ``node_ids_``."""
 
+from graphembed.estimators.edges import EdgeEmbedder
+from graphembed.estimators.line import LINE
 from graphembed.estimators.node2vec import DeepWalk, Node2Vec
 
-__all__ = ["DeepWalk", "Node2Vec"]
+__all__ = ["LINE", "DeepWalk", "EdgeEmbedder", "Node2Vec"]

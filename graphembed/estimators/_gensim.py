@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from graphembed._validation import import_optional
-from graphembed.estimators._skipgram import SkipGramConfig, TrainingStats, count_corpus
+from graphembed.estimators._grid import SkipGramConfig
+from graphembed.estimators._skipgram import TrainingStats, count_corpus
 from graphembed.samplers.corpus import WalkCorpus
-from graphembed.samplers.walks import walks_per_block
+from graphembed.samplers.walker import walks_per_block
 
 MAX_WALK_LENGTH = 10_000  # gensim cuts longer sentences off without a word
 
@@ -51,8 +52,8 @@ def train_gensim(
         vector_size=config.n_components,
         window=config.window,
         sg=1,
-        hs=0,
-        negative=config.negative,
+        hs=int(config.loss == "hs"),
+        negative=0 if config.loss == "hs" else config.negative,
         ns_exponent=config.ns_exponent,
         alpha=config.learning_rate,
         min_alpha=config.min_learning_rate,
@@ -65,7 +66,7 @@ def train_gensim(
         seed=corpus.seed % 2**32,
     )
     model.build_vocab_from_freq(dict(enumerate(visits.tolist())), corpus_count=len(visits))
-    total = config.epochs * corpus.n_walks * corpus.n_nodes * corpus.walk_length
+    total = config.epochs * corpus.n_walks * corpus.n_starts * corpus.walk_length
     with (
         tqdm(
             total=total, desc="training by gensim", unit="steps", unit_scale=True,
@@ -77,7 +78,7 @@ def train_gensim(
         future = pool.submit(
             model.train,
             corpus_iterable=sentences,
-            total_examples=corpus.n_walks * corpus.n_nodes,
+            total_examples=corpus.n_walks * corpus.n_starts,
             epochs=config.epochs,
         )
         try:

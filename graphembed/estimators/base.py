@@ -21,6 +21,7 @@ from graphembed._validation import (
     int_at_least,
     one_of,
 )
+from graphembed.estimators._trained import Trained, as_door, check_converged
 from graphembed.exceptions import FileFormatError
 from graphembed.graph import Graph, NodeIndex
 
@@ -46,10 +47,8 @@ class NodeEmbedding(ABC, BaseEstimator):  # type: ignore[misc]  # scikit-learn i
     training_stats_: dict[str, Any]
 
     @abstractmethod
-    def _train(
-        self, graph: Graph, *, seed: int, n_threads: int
-    ) -> tuple[NDArray[np.float32], dict[str, Any]]:
-        """Return the embedding, shape (n_nodes, n_components), and what the run took."""
+    def _train(self, graph: Graph, *, seed: int, n_threads: int) -> Trained:
+        """Train on a graph; row i of the embedding is node i."""
 
     def _check(self) -> None:
         """Check the parameters; a subclass adds what concerns several of them."""
@@ -90,25 +89,24 @@ class NodeEmbedding(ABC, BaseEstimator):  # type: ignore[misc]  # scikit-learn i
             If `G` cannot be read as a graph.
         """
         self._check()
-        door = {
-            "weight": weight,
-            "directed": directed,
-            "nodes": list(nodes) if isinstance(nodes, Iterator) else nodes,  # read again later
-            "source": source,
-            "target": target,
-        }
+        door = as_door(weight=weight, directed=directed, nodes=nodes, source=source, target=target)
         graph = Graph.from_any(G, **door)
         n_threads = effective_n_threads(self.n_jobs)
         seed = draw_seed(self.random_state)
-        embedding, stats = self._train(graph, seed=seed, n_threads=n_threads)
-        _check_converged(embedding, self.learning_rate)
-        self._set_fitted(graph.node_ids, embedding, stats)
+        trained = self._train(graph, seed=seed, n_threads=n_threads)
+        check_converged(trained.embedding, self.learning_rate)
+        self._set_fitted(graph.node_ids, *trained)
         self._door = door
         return self
 
     def _set_fitted(
-        self, node_ids: NDArray[Any], embedding: NDArray[np.float32], stats: dict[str, Any]
+        self,
+        node_ids: NDArray[Any],
+        embedding: NDArray[np.float32],
+        stats: dict[str, Any],
+        memory: Any = None,
     ) -> None:
+        self._memory = memory
         self.embedding_ = embedding
         self.training_stats_ = stats
         self.node_ids_ = node_ids
@@ -135,14 +133,16 @@ class NodeEmbedding(ABC, BaseEstimator):  # type: ignore[misc]  # scikit-learn i
         return self.fit(G, y, **fit_params).transform()
 
     def transform(self, X: Any = None) -> Any:
-        """Return vectors of the fitted nodes; nothing is computed.
+        """Return vectors of nodes; the model stays as it is.
 
         Parameters
         ----------
         X : None, sequence of ids, or graph, optional
             None: all nodes. A list or 1-D array: these ids, in this order. Anything else, also a
             list of edges, is read as a graph, with the arguments that `fit` had, as
-            `Pipeline.predict` hands one over: its nodes, in its order.
+            `Pipeline.predict` hands one over: its nodes, in its order. Nodes that were not there
+            in `fit` get the vectors that `partial_fit` would give them, where the estimator has it;
+            then the graph must hold all fitted nodes, too.
 
         Returns
         -------
@@ -152,17 +152,24 @@ class NodeEmbedding(ABC, BaseEstimator):  # type: ignore[misc]  # scikit-learn i
         Raises
         ------
         KeyError
-            If a node was not there in `fit`; the message names it.
+            If an id was not there in `fit`, or a node of a graph and the model cannot grow; the
+            message names it.
+        ValueError
+            If the model is to grow to a graph that lacks a fitted node.
         """
         check_is_fitted(self)
         if X is None:
             return self._as_container(self.embedding_, self.node_ids_)
         if self._is_id_sequence(X):
             rows = self._index.positions(X)
-        else:
-            graph = Graph.from_any(X, **getattr(self, "_door", {}))
-            rows = self._index.positions(graph.node_ids)
-        return self._as_container(self.embedding_[rows], self.node_ids_[rows])
+            return self._as_container(self.embedding_[rows], self.node_ids_[rows])
+        graph = Graph.from_any(X, **getattr(self, "_door", {}))
+        return self._as_container(self._vectors(graph), graph.node_ids)
+
+    def _vectors(self, graph: Graph) -> NDArray[np.float32]:
+        """Vectors of the nodes of a graph, in its order."""
+        rows: NDArray[np.float32] = self.embedding_[self._index.positions(graph.node_ids)]
+        return rows
 
     def _is_id_sequence(self, X: Any) -> bool:
         if isinstance(X, np.ndarray) or hasattr(X, "iloc"):
@@ -324,7 +331,7 @@ class NodeEmbedding(ABC, BaseEstimator):  # type: ignore[misc]  # scikit-learn i
         io.write_word2vec(path, self.node_ids_, self.embedding_, binary=binary)
 
     def save(self, path: StrPath) -> None:
-        """Save parameters, ids and vectors into one file with a checksum, without pickle.
+        """Save parameters, ids, vectors and what growing needs into one file, without pickle.
 
         Parameters
         ----------
@@ -344,8 +351,17 @@ class NodeEmbedding(ABC, BaseEstimator):  # type: ignore[misc]  # scikit-learn i
             estimator=type(self).__name__,
             params=params,
             node_ids=self.node_ids_,
-            arrays={"embedding": self.embedding_},
+            arrays={"embedding": self.embedding_, **self._memory_arrays()},
         )
+
+    def _memory_arrays(self) -> dict[str, NDArray[Any]]:
+        """What the model keeps for later, as arrays of a file."""
+        return {}
+
+    @classmethod
+    def _memory_from(cls, arrays: dict[str, NDArray[Any]]) -> Any:
+        """What `_memory_arrays` has given; raise FileFormatError if it is not that."""
+        return None
 
     @classmethod
     def load(cls, path: StrPath) -> Self:
@@ -384,8 +400,12 @@ class NodeEmbedding(ABC, BaseEstimator):  # type: ignore[misc]  # scikit-learn i
         ):
             problem = "its embedding does not fit its node ids"
         else:
+            try:
+                memory = cls._memory_from(file.arrays)
+            except FileFormatError as error:
+                raise FileFormatError(f"{str(path)!r} cannot be loaded: {error}") from error
             model = cls(**file.params)
-            model._set_fitted(file.node_ids, embedding, {})
+            model._set_fitted(file.node_ids, embedding, {}, memory)
             return model
         raise FileFormatError(f"{str(path)!r} cannot be loaded: {problem}")
 
@@ -393,11 +413,3 @@ class NodeEmbedding(ABC, BaseEstimator):  # type: ignore[misc]  # scikit-learn i
 def _plain(node: Any) -> Any:
     """Return a Python int for a numpy integer: an id as the user wrote it."""
     return node.item() if isinstance(node, np.generic) else node
-
-
-def _check_converged(embedding: NDArray[np.float32], learning_rate: Any) -> None:
-    if not np.isfinite(embedding.sum(dtype=np.float64)) and not np.isfinite(embedding).all():
-        raise ValueError(
-            "training diverged (the vectors are no longer finite): "
-            f"lower learning_rate, got {learning_rate!r}"
-        )

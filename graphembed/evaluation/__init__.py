@@ -5,13 +5,9 @@ from graphembed.evaluation.classification import (
     majority_scores,
     node_classification,
 )
+from graphembed.evaluation.edge_operators import EDGE_OPERATORS, edge_features
 from graphembed.evaluation.edge_split import EdgeSplit, split_edges
-from graphembed.evaluation.link_prediction import (
-    EDGE_OPERATORS,
-    LinkPredictionResult,
-    edge_features,
-    link_prediction,
-)
+from graphembed.evaluation.link_prediction import LinkPredictionResult, link_prediction
 
 __all__ = [
     "EDGE_OPERATORS",

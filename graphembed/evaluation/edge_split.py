@@ -231,4 +231,6 @@ def _without(graph: Graph, dropped: npt.NDArray[np.bool_]) -> Graph:
         weights,
         graph.node_ids,
         graph.directed,
+        graph.node_types,
+        graph.type_names,
     )

@@ -19,12 +19,12 @@ from graphembed._validation import (
     positive_float,
 )
 from graphembed.evaluation._checks import check_embedding
+from graphembed.evaluation.edge_operators import EDGE_OPERATORS, combine
 from graphembed.evaluation.edge_split import EdgeSplit
 
 FloatArray = npt.NDArray[np.floating[Any]]
 IndexArray = npt.NDArray[np.integer[Any]]
 
-EDGE_OPERATORS: tuple[str, ...] = ("average", "hadamard", "l1", "l2")
 _BLOCK_ENTRIES = 2**24  # feature entries held at once while test pairs are scored
 
 
@@ -57,40 +57,6 @@ class LinkPredictionResult:
         for operator, auc in self.auc.items():
             lines.append(f"{operator:<10}{auc:>8.4f}{self.average_precision[operator]:>8.4f}")
         return "\n".join(lines)
-
-
-def edge_features(embedding: npt.ArrayLike, pairs: npt.ArrayLike, operator: str) -> FloatArray:
-    """Turn the vectors of two nodes into a vector of the pair.
-
-    With ``u`` and ``v`` the two rows of `embedding` (Grover & Leskovec 2016, table 1):
-    ``average`` is ``(u + v) / 2``, ``hadamard`` is ``u * v``, ``l1`` is ``|u - v|`` and ``l2`` is
-    ``|u - v| ** 2``, element by element. All four ignore the order of the pair.
-
-    Parameters
-    ----------
-    embedding : array-like of shape (n_nodes, n_components)
-        One row per node.
-    pairs : int array-like of shape (n_pairs, 2)
-        Rows of `embedding`.
-    operator : {"average", "hadamard", "l1", "l2"}
-        How the two rows are combined.
-
-    Returns
-    -------
-    ndarray of shape (n_pairs, n_components)
-        In the precision of `embedding` (float32 or float64).
-
-    Raises
-    ------
-    TypeError
-        If `embedding` does not hold real numbers or `pairs` no integers.
-    ValueError
-        If `operator` is unknown, a shape is wrong, `embedding` holds NaN or infinity, or a pair
-        names a row that `embedding` does not have.
-    """
-    check_params({"operator": operator}, {"operator": one_of(*EDGE_OPERATORS)})
-    array = check_embedding(embedding)
-    return _combine(array, _check_pairs("pairs", pairs, len(array)), operator)
 
 
 def link_prediction(
@@ -184,37 +150,11 @@ def link_prediction(
     precision: dict[str, float] = {}
     for operator in chosen:
         model = make_pipeline(StandardScaler(), LogisticRegression(C=C, max_iter=10_000))
-        model.fit(_combine(array, train, operator), y_train)
+        model.fit(combine(array, train, operator), y_train)
         scores = _decision_in_blocks(model, array, test, operator)
         auc[operator] = float(roc_auc_score(y_test, scores))
         precision[operator] = float(average_precision_score(y_test, scores))
     return LinkPredictionResult(auc, precision, len(positives), len(split.test_pairs))
-
-
-def _check_pairs(name: str, pairs: npt.ArrayLike, n_nodes: int) -> IndexArray:
-    array = np.asarray(pairs)
-    if array.ndim != 2 or array.shape[1] != 2:
-        raise ValueError(f"{name} must have the shape (n_pairs, 2), got {array.shape}")
-    if array.dtype.kind not in "iu":
-        raise TypeError(f"{name} must hold integers, got dtype {array.dtype}")
-    outside = ((array < 0) | (array >= n_nodes)).any(axis=1)
-    if outside.any():
-        row = int(np.argmax(outside))
-        raise ValueError(
-            f"{name} must name rows of embedding in [0, {n_nodes}), got {array[row].tolist()} "
-            f"at position {row}"
-        )
-    return array
-
-
-def _combine(array: FloatArray, pairs: IndexArray, operator: str) -> FloatArray:
-    u, v = array[pairs[:, 0]], array[pairs[:, 1]]
-    if operator == "average":
-        return (u + v) / 2
-    if operator == "hadamard":
-        return u * v
-    distance = np.abs(u - v)
-    return distance if operator == "l1" else distance**2
 
 
 def _at_most(pairs: IndexArray, limit: int, rng: np.random.Generator) -> IndexArray:
@@ -228,7 +168,7 @@ def _decision_in_blocks(
 ) -> FloatArray:
     n_rows = max(1, _BLOCK_ENTRIES // array.shape[1])
     blocks = [
-        model.decision_function(_combine(array, pairs[start : start + n_rows], operator))
+        model.decision_function(combine(array, pairs[start : start + n_rows], operator))
         for start in range(0, len(pairs), n_rows)
     ]
     return np.concatenate(blocks)

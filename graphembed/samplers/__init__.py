@@ -1,5 +1,6 @@
 """Samplers: numpy arrays in, numpy arrays out; the loops are in the compiled kernels."""
 
-from graphembed.samplers.walks import Walker, sample_walks
+from graphembed.samplers.walker import Walker
+from graphembed.samplers.walks import sample_walks
 
 __all__ = ["Walker", "sample_walks"]

@@ -9,15 +9,15 @@ from numpy.typing import NDArray
 
 from graphembed import _walks
 from graphembed._threads import run_parallel
-from graphembed.samplers.walks import Walker, walk_seed
+from graphembed.samplers.walker import Walker, walk_seed
 
 
 @dataclass(frozen=True)
 class WalkCorpus:
-    """`n_walks` walks from every node, drawn afresh in every epoch, in random order.
+    """`n_walks` walks from every start node, drawn afresh in every epoch, in random order.
 
     The walks of epoch 0 are the rows of ``sample_walks(..., random_state=...)`` with the same
-    seed. Round ``r`` of an epoch walks once from every node, in an order of its own (Perozzi et
+    seed. Round ``r`` of an epoch walks once from every start, in an order of its own (Perozzi et
     al. 2014, algorithm 1, lines 4 to 6).
 
     Parameters
@@ -45,6 +45,11 @@ class WalkCorpus:
         """Nodes of the graph."""
         return self.walker.graph.n_nodes
 
+    @property
+    def n_starts(self) -> int:
+        """Nodes that walks begin at: all, or those of the metapath's first type."""
+        return self.n_nodes if self.walker.starts is None else len(self.walker.starts)
+
     def blocks(
         self, epoch: int, max_rows: int
     ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int32]]]:
@@ -64,22 +69,23 @@ class WalkCorpus:
         walks : ndarray of shape (n_rows, walk_length), dtype=int32
             Node indices, -1 padded. The array is used again for the next block.
         """
-        n_nodes = self.n_nodes
-        n_blocks = -(-n_nodes // max_rows)
-        edges = [n_nodes * i // n_blocks for i in range(n_blocks + 1)]
-        buffer = np.empty((-(-n_nodes // n_blocks), self.walk_length), np.int32)
+        n_starts = self.n_starts
+        n_blocks = -(-n_starts // max_rows)
+        edges = [n_starts * i // n_blocks for i in range(n_blocks + 1)]
+        buffer = np.empty((-(-n_starts // n_blocks), self.walk_length), np.int32)
         for number in range(epoch * self.n_walks, (epoch + 1) * self.n_walks):
             for begin, end in itertools.pairwise(edges):
-                starts = self.start_nodes(number, begin, end)
-                walk_ids = starts.astype(np.int64) + number * n_nodes
+                places = self.start_places(number, begin, end)
+                walk_ids = places.astype(np.int64) + number * n_starts
+                starts = places if self.walker.starts is None else self.walker.starts[places]
                 walks = buffer[: len(starts)]
                 self.walker.walk(
                     starts, walk_ids, walks, seed=walk_seed(self.seed), n_threads=self.n_threads
                 )
                 yield walk_ids, walks
 
-    def start_nodes(self, number: int, begin: int, end: int) -> NDArray[np.int32]:
-        """Part of the order in which a round starts from the nodes.
+    def start_places(self, number: int, begin: int, end: int) -> NDArray[np.int32]:
+        """Part of the order in which a round starts from its start nodes.
 
         Parameters
         ----------
@@ -91,16 +97,16 @@ class WalkCorpus:
         Returns
         -------
         ndarray of shape (end - begin,), dtype=int32
-            Node indices: places `begin` to `end` of a random permutation of all nodes.
+            Places `begin` to `end` of a random permutation of all start nodes.
         """
-        starts = np.empty(end - begin, np.int32)
+        places = np.empty(end - begin, np.int32)
         seed = (self.seed + number + 1) % 2**64
 
         def kernel(first: int, last: int, n: int) -> None:
-            _walks.permute(starts, begin, self.n_nodes, seed, first, last, n)
+            _walks.permute(places, begin, self.n_starts, seed, first, last, n)
 
-        run_parallel(kernel, len(starts), self.n_threads, work=len(starts))
-        return starts
+        run_parallel(kernel, len(places), self.n_threads, work=len(places))
+        return places
 
     def add_visits(self, walks: NDArray[np.int32], counts: NDArray[np.int64]) -> None:
         """Add to `counts` how often each node stands in `walks`.

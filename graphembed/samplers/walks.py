@@ -1,56 +1,34 @@
-"""Random walks on a graph: first order, and second order by node2vec's law."""
+"""Random walks as an array."""
 
-import itertools
-import logging
-from collections.abc import Callable
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from tqdm import tqdm
 
-from graphembed import _walks
-from graphembed._threads import run_parallel
 from graphembed._validation import (
     check_params,
     draw_seed,
     effective_n_threads,
     int_at_least,
     n_jobs_like,
-    one_of,
-    positive_float,
     random_state_like,
     verbosity,
 )
 from graphembed.graph import Graph
-from graphembed.samplers._tables import build_filter, first_order_cells, strengths
+from graphembed.samplers._metapath import metapath_like
+from graphembed.samplers.walker import (
+    DEFAULT_MEMORY_BUDGET,
+    LAW_CONSTRAINTS,
+    Walker,
+    walk_seed,
+    walks_per_block,
+)
 
-logger = logging.getLogger(__name__)
-
-DEFAULT_MEMORY_BUDGET = 128 * 2**20  # bytes of second-order alias tables that "auto" may build
-
-# Nodes per block of walks: between blocks Python looks for Ctrl-C, and the progress bar moves.
-_NODES_PER_BLOCK = 2**22
-# Long walks are walked in parts of at least _STEPS_PER_CALL steps, many of them at a time.
-_STEPS_PER_CALL = 2**12
+# Rows per block at least: between blocks the progress bar moves.
 _ROWS_PER_BLOCK = 2**10
 
-_ARCS_PER_BLOCK = 2**20  # gathered at a time, so that no array of n_arcs is made
-_CELLS_PER_BLOCK = 2**21  # of second-order alias cells, between which Ctrl-C is heard
-_SCRATCH_ROWS = 64  # rows of work space while the second-order tables are built
-
-_FILTER_BYTES_PER_STEP = 16  # a step saves as much time as this many bytes of a filter take
-
-_EMPTY_CELLS = np.empty(0, np.uint64)
-_EMPTY_WEIGHTS = np.empty(0, np.float32)
-_EMPTY_STRENGTHS = np.empty(0, np.float64)
-
-LAW_CONSTRAINTS = {
-    "p": positive_float(),
-    "q": positive_float(),
-    "strategy": one_of("auto", "rejection", "alias"),
-    "memory_budget": int_at_least(0, bits=63),
-}
 WALK_CONSTRAINTS = {
     "walk_length": int_at_least(1),
     "n_walks": int_at_least(1),
@@ -58,191 +36,7 @@ WALK_CONSTRAINTS = {
     "n_jobs": n_jobs_like(),
     "verbose": verbosity(),
 }
-
-
-class Walker:
-    """The walk law of one graph with its tables built.
-
-    A walk is a function of ``(seed, walk id, start)``: it does not depend on the number of
-    threads, on the block it is drawn in, or on the other walks.
-
-    Parameters
-    ----------
-    graph : Graph
-        Where to walk.
-    p, q : float, default=1.0
-        Return and in-out parameter of the second-order law; with both 1 the walk is first order.
-    strategy : {"auto", "rejection", "alias"}, default="auto"
-        How second-order steps are drawn. "auto" takes the alias tables if they fit into
-        `memory_budget` and have no more cells than there are steps to walk, else rejection.
-    memory_budget : int, default=128 MiB
-        Bytes of second-order alias tables allowed.
-    n_steps : int, default=0
-        Steps that will be walked: whether tables that only save time pay.
-    n_threads : int, default=1
-        Threads that build the tables.
-
-    Attributes
-    ----------
-    strategy : str
-        "first-order", "rejection" or "alias": what is used.
-
-    Raises
-    ------
-    MemoryError
-        If ``strategy="alias"`` is asked for and its tables exceed `memory_budget`.
-
-    Notes
-    -----
-    Memory: nothing for an unweighted first-order walk; 8 bytes per arc of alias cells if the graph
-    is weighted; for "rejection" 1 byte per arc, and 8 bytes per node if the graph is weighted;
-    8 bytes times the sum over all arcs of the head's out-degree for "alias".
-    """
-
-    def __init__(
-        self,
-        graph: Graph,
-        *,
-        p: float = 1.0,
-        q: float = 1.0,
-        strategy: str = "auto",
-        memory_budget: int = DEFAULT_MEMORY_BUDGET,
-        n_steps: int = 0,
-        n_threads: int = 1,
-    ) -> None:
-        self.graph = graph
-        self.p, self.q = float(p), float(q)
-        self._weights = _EMPTY_WEIGHTS if graph.weights is None else graph.weights
-        self._cells = first_order_cells(graph, n_threads)
-        self.strategy = _choose_strategy(graph, self.p, self.q, strategy, memory_budget, n_steps)
-        self._strengths = _EMPTY_STRENGTHS
-        self._offsets = np.empty(0, np.int64)
-        self._second_cells = _EMPTY_CELLS
-        self._filter = np.empty(0, np.uint8)
-        self._work_per_step = 0.25  # of run_parallel's elementary steps
-        if self.strategy == "rejection":
-            # Far from q = 1 a step takes more trials, and at most an enumeration.
-            most = 2 + int(graph.degrees.max(initial=0)) / 2
-            self._work_per_step = min(most, max(self.q, 1.0 / self.q))
-            self._strengths = strengths(graph, n_threads)
-            if n_steps * _FILTER_BYTES_PER_STEP >= graph.n_arcs:
-                self._filter = build_filter(graph, n_threads)
-        elif self.strategy == "alias":
-            self._offsets, self._second_cells = self._second_order_cells(n_threads)
-
-    def walk(
-        self,
-        starts: NDArray[np.int32],
-        walk_ids: NDArray[np.int64],
-        walks: NDArray[np.int32],
-        *,
-        seed: int,
-        n_threads: int = 1,
-    ) -> None:
-        """Fill row ``i`` of `walks` with walk ``walk_ids[i]`` from node ``starts[i]``.
-
-        Parameters
-        ----------
-        starts : ndarray of shape (n_rows,), dtype=int32
-            Start nodes (indices).
-        walk_ids : ndarray of shape (n_rows,), dtype=int64
-            Number of each walk; the same number and start give the same walk.
-        walks : ndarray of shape (n_rows, walk_length), dtype=int32
-            Filled; -1 after a walk has reached a node without out-edges.
-        seed : int
-            Unsigned 64-bit seed.
-        n_threads : int, default=1
-            Number of threads.
-        """
-        n_rows, walk_length = walks.shape
-        nodes_per_call = int(_NODES_PER_BLOCK / max(1.0, self._work_per_step))
-        steps_per_call = max(_STEPS_PER_CALL, nodes_per_call // max(2**6, n_rows))
-        for first in range(0, walk_length, steps_per_call):
-            steps = (first, min(first + steps_per_call, walk_length))
-            kernel = self._kernel(starts, walk_ids, walks, steps, seed)
-            work = n_rows * (steps[1] - steps[0]) * self._work_per_step
-            run_parallel(kernel, n_rows, n_threads, work=int(work))
-
-    def _kernel(
-        self,
-        starts: NDArray[np.int32],
-        walk_ids: NDArray[np.int64],
-        walks: NDArray[np.int32],
-        steps: tuple[int, int],
-        seed: int,
-    ) -> Callable[[int, int, int], None]:
-        """Do some steps of some rows."""
-        g, rows = self.graph, (starts, walk_ids, walks)
-
-        def first_order(begin: int, end: int, n: int) -> None:
-            _walks.first_order_walks(
-                g.indptr, g.indices, self._cells, *rows, *steps, seed, begin, end, n
-            )
-
-        def alias(begin: int, end: int, n: int) -> None:
-            _walks.alias_walks(
-                g.indptr, g.indices, self._cells, self._offsets, self._second_cells, *rows, *steps,
-                seed, begin, end, n,
-            )  # fmt: skip
-
-        def rejection(begin: int, end: int, n: int) -> None:
-            _walks.rejection_walks(
-                g.indptr, g.indices, self._weights, self._cells, self._strengths, self._filter,
-                *rows, self.p, self.q, g.directed, *steps, seed, begin, end, n,
-            )  # fmt: skip
-
-        return {"first-order": first_order, "alias": alias, "rejection": rejection}[self.strategy]
-
-    def _second_order_cells(self, n_threads: int) -> tuple[NDArray[np.int64], NDArray[np.uint64]]:
-        g = self.graph
-        offsets = np.zeros(g.n_arcs + 1, np.int64)
-        np.cumsum(g.degrees[g.indices], out=offsets[1:])
-        cells = np.empty(offsets[-1], np.uint64)
-        n_blocks = min(g.n_nodes, _SCRATCH_ROWS)
-        scratch = np.empty((n_blocks, g.degrees.max(initial=1)), np.float64)
-
-        marks = np.arange(0, len(cells), _CELLS_PER_BLOCK)
-        edges = np.searchsorted(offsets[g.indptr], marks).tolist()
-        for first, last in itertools.pairwise([*dict.fromkeys(edges), g.n_nodes]):
-
-            def kernel(begin: int, end: int, n: int, first: int = first, last: int = last) -> None:
-                _walks.build_second_order_alias(
-                    g.indptr, g.indices, self._weights, offsets, scratch, cells, self.p, self.q,
-                    g.directed, first, last, begin, end, n,
-                )  # fmt: skip
-
-            run_parallel(kernel, min(n_blocks, last - first), n_threads, work=_CELLS_PER_BLOCK)
-        return offsets, cells
-
-
-def _choose_strategy(
-    graph: Graph, p: float, q: float, strategy: str, memory_budget: int, n_steps: int
-) -> str:
-    if p == 1.0 and q == 1.0:
-        return "first-order"
-    if strategy == "rejection":
-        return strategy
-    n_cells = _count_second_order_cells(graph)
-    scratch = _SCRATCH_ROWS * int(graph.degrees.max(initial=1))
-    n_bytes = 8 * (n_cells + graph.n_arcs + 1 + scratch)
-    fits = n_bytes <= memory_budget
-    if strategy == "alias" and not fits:
-        raise MemoryError(
-            f"strategy='alias' needs {n_bytes:,} bytes of tables for this graph, more than "
-            f"memory_budget={memory_budget:,}: raise memory_budget or use strategy='rejection'"
-        )
-    chosen = "alias" if fits and (strategy == "alias" or n_cells <= n_steps) else "rejection"
-    logger.info(
-        "second-order walks by %s: alias tables would take %d bytes (budget %d) for %d steps",
-        chosen, n_bytes, memory_budget, n_steps,
-    )  # fmt: skip
-    return chosen
-
-
-def _count_second_order_cells(graph: Graph) -> int:
-    degrees = graph.degrees
-    blocks = range(0, graph.n_arcs, _ARCS_PER_BLOCK)
-    return sum(int(degrees[graph.indices[i : i + _ARCS_PER_BLOCK]].sum()) for i in blocks)
+METAPATH_CONSTRAINTS = {"metapath": metapath_like()}
 
 
 def sample_walks(
@@ -255,6 +49,7 @@ def sample_walks(
     strategy: str = "auto",
     memory_budget: int = DEFAULT_MEMORY_BUDGET,
     start_nodes: ArrayLike | None = None,
+    metapath: Sequence[Any] | None = None,
     random_state: Any = None,
     n_jobs: int | None = None,
     weight: Any = "weight",
@@ -284,12 +79,19 @@ def sample_walks(
         In-out parameter: small values drive the walk outwards.
     strategy : {"auto", "rejection", "alias"}, default="auto"
         How second-order steps are drawn: by rejection (1 byte per arc), or from precomputed alias
-        tables, one per edge. Both obey the same law; the walks differ. "auto" takes the tables if
-        they fit into `memory_budget` and have no more cells than there are steps to walk.
+        tables, one per edge. Both obey the same law; the walks differ. "auto" needs neither on an
+        undirected graph if ``q == 1`` or the graph is bipartite, see the notes; else it takes the
+        tables if they fit into `memory_budget` and have no more cells than there are steps.
     memory_budget : int, default=128 MiB
         Bytes of second-order alias tables allowed.
     start_nodes : array_like of int, shape (n_starts,), optional
-        Node indices to start from; all nodes by default.
+        Node indices to start from; by default all nodes, or those of the metapath's first type.
+    metapath : sequence of node types, optional
+        Types that the walk follows, over and over, such as ``["author", "paper", "author"]``; the
+        last is the first. From a node, the next one is drawn among its neighbours of the next
+        type, in proportion to the weights (Dong et al. 2017, eq. 3, where there are none). A walk
+        that finds no such neighbour ends. `G` must be a graph with node types, which
+        ``Graph.from_any(..., node_types=...)`` makes; `p` and `q` must be 1.
     random_state : None, int, numpy.random.Generator or RandomState, default=None
         Seed. The same seed gives the same walks for any `n_jobs`.
     n_jobs : int, optional
@@ -319,12 +121,19 @@ def sample_walks(
     O(1) time per first-order step and per step by alias tables; a rejection step costs a few
     trials, each with a look at one byte of a filter and, if that does not settle it, a bisection
     in an adjacency list. A step whose trials are refused enumerates its law, for ``q > 1`` in
-    proportion to the shorter of two adjacency lists. Where a directed graph has no arc
-    from ``t`` to ``x`` but one from ``x`` to ``t``, the authors' reference program counts ``x`` as
-    adjacent to ``t``; here the paper's definition by the distance from ``t`` to ``x`` holds.
+    proportion to the shorter of two adjacency lists. On a bipartite graph (users and items) no
+    neighbour of ``v`` but ``t`` itself is near ``t``: the weight of the return arc is
+    divided by ``p``, that of all others by ``q``. So only ``q / p`` matters, and a step is O(1)
+    without a look at adjacency; that a graph is bipartite is found in O(n_nodes + n_arcs). Where a
+    directed graph has no arc from ``t`` to ``x`` but one from ``x`` to ``t``, the authors'
+    reference program counts ``x`` as adjacent to ``t``; here the paper's definition by the distance
+    from ``t`` to ``x`` holds.
 
     References
     ----------
+    Dong, Y., Chawla, N. and Swami, A. (2017). metapath2vec: Scalable representation learning for
+    heterogeneous networks. KDD.
+
     Grover, A. and Leskovec, J. (2016). node2vec: Scalable feature learning for networks. KDD.
 
     Examples
@@ -334,17 +143,20 @@ def sample_walks(
     >>> walks.shape
     (6, 4)
     """
-    check_params(locals(), {**LAW_CONSTRAINTS, **WALK_CONSTRAINTS}, owner="sample_walks")
+    constraints = {**LAW_CONSTRAINTS, **WALK_CONSTRAINTS, **METAPATH_CONSTRAINTS}
+    check_params(locals(), constraints, owner="sample_walks")
     graph = Graph.from_any(
         G, weight=weight, directed=directed, nodes=nodes, source=source, target=target
     )
     starts = _check_start_nodes(start_nodes, graph.n_nodes)
     n_threads = effective_n_threads(n_jobs)
-    n_rows = n_walks * len(starts)
     walker = Walker(
         graph, p=p, q=q, strategy=strategy, memory_budget=memory_budget,
-        n_steps=n_rows * walk_length, n_threads=n_threads,
+        n_steps=n_walks * len(starts) * walk_length, n_threads=n_threads, metapath=metapath,
     )  # fmt: skip
+    if walker.starts is not None:
+        starts = walker.starts if start_nodes is None else _check_types(starts, walker.starts)
+    n_rows = n_walks * len(starts)
     seed = walk_seed(draw_seed(random_state))
     walks = np.empty((n_rows, walk_length), np.int32)
     rows_per_block = max(_ROWS_PER_BLOCK, walks_per_block(walk_length))
@@ -368,36 +180,14 @@ def _repeat(values: NDArray[np.int32], first: int, n: int) -> NDArray[np.int32]:
     return np.take(values, np.arange(begin, begin + n), mode="wrap")
 
 
-def walk_seed(seed: int) -> int:
-    """Seed of the walks of a run: the trainer draws its own numbers from other streams.
-
-    Parameters
-    ----------
-    seed : int
-        The run's unsigned 64-bit seed.
-
-    Returns
-    -------
-    int
-        An unsigned 64-bit seed.
-    """
-    return seed ^ 0x77616C6B73  # "walks"
-
-
-def walks_per_block(walk_length: int) -> int:
-    """Rows of a block of walks that Ctrl-C need not wait for.
-
-    Parameters
-    ----------
-    walk_length : int
-        Nodes per walk.
-
-    Returns
-    -------
-    int
-        At least 1.
-    """
-    return max(1, _NODES_PER_BLOCK // walk_length)
+def _check_types(starts: NDArray[np.int32], allowed: NDArray[np.int32]) -> NDArray[np.int32]:
+    wrong = np.flatnonzero(~np.isin(starts, allowed))
+    if len(wrong):
+        raise ValueError(
+            "start_nodes must be of the metapath's first type, which node "
+            f"{starts[wrong[0]]} at position {wrong[0]} is not"
+        )
+    return starts
 
 
 def _check_start_nodes(start_nodes: ArrayLike | None, n_nodes: int) -> NDArray[np.int32]:
