@@ -116,6 +116,22 @@ def test_result_has_machine_rows_and_medians(args: argparse.Namespace) -> None:
     assert row["wall_seconds"] == np.median([run["wall_seconds"] for run in row["runs"]])
 
 
+def test_every_model_of_ours_trains(args: argparse.Namespace, tmp_path: Path) -> None:
+    from common import Job, measure
+    from graphs import folder_of
+
+    case = {
+        "graph": str(folder_of("cl-1k-10k")), "p": 1.0, "q": 1.0, "n_walks": 1, "walk_length": 10,
+        "window": 3, "dimensions": 8, "n_samples": 1000, "save": str(tmp_path),
+    }  # fmt: skip
+    names = ("graphembed", "hierarchical softmax", "LINE first", "LINE second", "LINE both")
+    for row in measure([Job("embedding", name, case, 1) for name in names], args):
+        assert row["status"] == "ok", row["reason"]
+        vectors = np.load(row["runs"][0]["vectors"])
+        assert vectors.shape == (999, 8)
+        assert row["runs"][0]["n_pairs"] >= 1000
+
+
 BAD = """
 import os, time
 from contenders import Contender

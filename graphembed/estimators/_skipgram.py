@@ -26,6 +26,9 @@ from graphembed.samplers.corpus import WalkCorpus
 from graphembed.samplers.edges import EdgeSampler
 from graphembed.samplers.walker import walks_per_block
 
+# A sampled edge takes 32 bytes while its pool is trained; a pool holds about so many, 2 for every
+# node of a large graph.
+_EDGES_PER_POOL = 2**20
 # With one table, a pool holds so many entries for every node, but no fewer than this.
 _FEW_ENTRIES_PER_NODE = 4
 _FEWEST_ENTRIES = 2**12
@@ -114,10 +117,11 @@ def train_edges(
     begin = time.perf_counter()
     model = grid(sampler, config, sampler.frequencies, walk_length=2)
     n_pairs = 0
+    most = min(model.entries_per_pool, max(_EDGES_PER_POOL, 2 * sampler.n_nodes))
     with tqdm(
         total=n_samples, desc="training", unit="edges", unit_scale=True, disable=not verbose
     ) as bar:
-        for numbers, arcs in sampler.blocks(n_samples, model.entries_per_pool):
+        for numbers, arcs in sampler.blocks(n_samples, most):
             done = int(numbers[0])
             share = (done / n_samples, (done + len(arcs)) / n_samples)
             n_pairs += model.train_pool(numbers, arcs, (0, 1), share)

@@ -96,8 +96,10 @@ class LINE(NodeEmbedding):
 
     Notes
     -----
-    Time O(n_samples * negative * n_components). Memory as for `Node2Vec`, one table for the first
-    order; 16 bytes for every node and, if the graph is weighted, 8 for every arc, for the sampler.
+    Time O(n_samples * negative * n_components). Memory: the graph; two float32 tables of shape
+    (n_nodes, columns of an order), one for the first order, and the vectors of both; about 60 bytes
+    for every node; pools of 35 MB, or 64 bytes per node if that is more; and for the sampler 16
+    bytes for every node and, if the graph is weighted, 8 for every arc.
     A node without edges keeps its small random start vector, made as long as the others. A directed
     graph has second order only: there a node that no arc leaves keeps it as well. Differences from
     the reference program: a negative that is the edge's own head is left out, and in first order
