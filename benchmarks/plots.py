@@ -1,5 +1,6 @@
 """Pictures of the results."""
 
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -107,12 +108,14 @@ def scatter(path: Path, rows: Sequence[Row]) -> None:
                 row["wall_seconds"], row["micro_f1"], "o", label=row["contender"],
                 color=COLOURS.get(row["contender"], "#000000"),
             )  # fmt: skip
-        in_order = sorted(members, key=lambda row: row["wall_seconds"])
-        for number, row in enumerate(in_order):  # above and below, so that neighbours are legible
+        for row in members:
             x, y = row["wall_seconds"], row["micro_f1"]
+            distance = {r["contender"]: abs(math.log(r["wall_seconds"] / x)) for r in members}
+            near = min(members, key=lambda r: distance[r["contender"]] or math.inf)
+            right, up = x >= near["wall_seconds"], y >= near["micro_f1"]  # away from it
             axes.annotate(
-                f"{x:.3g} s, {y:.1f}", (x, y), xytext=(0, 6 if number % 2 else -12),
-                textcoords="offset points", ha="center", fontsize=7,
+                f"{x:.3g} s, {y:.1f}", (x, y), xytext=(3 if right else -3, 5 if up else -11),
+                textcoords="offset points", ha="left" if right else "right", fontsize=7,
             )  # fmt: skip
         axes.set_xscale("log")
         plain_numbers(axes.xaxis)
