@@ -13,6 +13,16 @@ def fingerprint_rows(
     end: int,
     n_threads: int,
 ) -> None: ...
+def average_rows(
+    indptr: NDArray[np.int64],
+    heads: NDArray[np.int32],
+    weights: NDArray[np.float32],
+    table: NDArray[np.float32],
+    means: NDArray[np.float32],
+    begin: int,
+    end: int,
+    n_threads: int,
+) -> None: ...
 def train_rows(
     walks: NDArray[np.int32],
     numbers: NDArray[np.int64],

@@ -1,7 +1,7 @@
 """What a model needs to grow: fingerprints of adjacency, and rows trained against frozen rows."""
 
 from cython.parallel cimport prange
-from libc.string cimport memcpy
+from libc.string cimport memcpy, memset
 
 from graphembed._kernels._rng cimport bounded, draw, stream
 from graphembed._kernels._typedefs cimport float32_t, int32_t, int64_t, uint32_t, uint64_t
@@ -59,6 +59,47 @@ cdef uint64_t _fingerprint(
                 memcpy(&bits, &weights[a], 4)
             total += draw(stream(indices[a], bits), 0)
     return total
+
+
+def average_rows(
+    const int64_t[::1] indptr,      # IN   (n_rows + 1,)
+    const int32_t[::1] heads,       # IN   (n_arcs,) rows of `table`
+    const float32_t[::1] weights,   # IN   (n_arcs,), not all of a row zero
+    const float32_t[:, ::1] table,  # IN   (n_nodes, stride)
+    float32_t[:, ::1] means,        # OUT  (n_rows, stride)
+    int64_t begin,
+    int64_t end,
+    int n_threads,
+):
+    """Weighted means of rows of a table, summed in the order of the arcs."""
+    cdef int64_t i
+    for i in prange(
+        begin, end, nogil=True, schedule="dynamic", chunksize=8, num_threads=n_threads
+    ):
+        _average(indptr[i], indptr[i + 1], heads, weights, table, &means[i, 0])
+
+
+cdef void _average(
+    int64_t first,
+    int64_t last,
+    const int32_t[::1] heads,
+    const float32_t[::1] weights,
+    const float32_t[:, ::1] table,
+    float32_t *mean,
+) noexcept nogil:
+    cdef int64_t k, j
+    cdef double total = 0.0
+    cdef float32_t share
+    cdef const float32_t *row
+    memset(mean, 0, table.shape[1] * sizeof(float32_t))
+    for k in range(first, last):
+        total += weights[k]
+    for k in range(first, last):
+        if weights[k] > 0:
+            share = <float32_t>(weights[k] / total)
+            row = &table[heads[k], 0]
+            for j in range(table.shape[1]):
+                mean[j] += share * row[j]
 
 
 def train_rows(

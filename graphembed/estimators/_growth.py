@@ -29,7 +29,6 @@ _WALKS_PER_VISIT = 0.4
 # ... at this share of fit's learning rate: it starts near its place. See ADR 11.
 _RATE = 0.5
 _LOT = 4  # contexts that share their negatives; more stale gains for one row would overshoot
-_ARCS_PER_MEAN = 2**16  # whose heads' rows are gathered at a time
 _EMPTY_WEIGHTS = np.empty(0, np.float32)
 
 
@@ -306,22 +305,28 @@ class _Growth:
     def _average(
         self, edges: sp.csr_array, rows: NDArray[np.int64], known: NDArray[np.bool_]
     ) -> None:
-        """Put new rows at the mean of their known neighbours, weighted by the edges.
-
-        Products and sums are made one after the other, so all processors give the same bits.
-        """
-        ends = np.cumsum(np.diff(edges.indptr)[rows])
-        blocks = np.searchsorted(ends, np.arange(_ARCS_PER_MEAN, ends[-1], _ARCS_PER_MEAN))
-        for some in np.split(rows, np.unique(blocks)):
-            if not len(some):
-                continue
-            part = edges[some]
-            heads, first = part.indices, part.indptr[:-1]
-            weights = np.where(known[heads], part.data.astype(np.float64), 0.0)
-            total = np.repeat(np.add.reduceat(weights, first), np.diff(part.indptr))
-            share = (weights / total).astype(np.float32)[:, np.newaxis]
-            for table in (self.input, self.context):
-                table[self.n_old + some] = np.add.reduceat(table[heads] * share, first, axis=0)
+        """Put new rows at the mean of their known neighbours, weighted by the edges."""
+        part = edges[rows]
+        indptr, heads = part.indptr.astype(np.int64), part.indices.astype(np.int32)
+        weights = np.where(known[heads], part.data, 0).astype(np.float32)
+        means = np.empty((len(rows), self.input.shape[1]), np.float32)
+        for table in (self.input, self.context):
+            run_parallel(
+                lambda a, b, n: _growth.average_rows(
+                    indptr,
+                    heads,
+                    weights,
+                    table,
+                    means,
+                    a,
+                    b,
+                    n,  # noqa: B023
+                ),
+                len(rows),
+                self.plan.n_threads,
+                work=len(heads) * means.shape[1] // 64,
+            )
+            table[self.n_old + rows] = means
 
     def _noise(self) -> NDArray[np.uint64]:
         """Alias cells of the negatives: all nodes in one part."""
