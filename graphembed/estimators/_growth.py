@@ -320,7 +320,7 @@ class _Growth:
                     means,
                     a,
                     b,
-                    n,  # noqa: B023
+                    n,
                 ),
                 len(rows),
                 self.plan.n_threads,
