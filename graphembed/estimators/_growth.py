@@ -8,6 +8,7 @@ neither the order nor the number of threads matters (see `_kernels/_growth.h`).
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -311,17 +312,9 @@ class _Growth:
         weights = np.where(known[heads], part.data, 0).astype(np.float32)
         means = np.empty((len(rows), self.input.shape[1]), np.float32)
         for table in (self.input, self.context):
+            arrays = (indptr, heads, weights, table, means)
             run_parallel(
-                lambda a, b, n: _growth.average_rows(
-                    indptr,
-                    heads,
-                    weights,
-                    table,
-                    means,
-                    a,
-                    b,
-                    n,
-                ),
+                partial(_growth.average_rows, *arrays),
                 len(rows),
                 self.plan.n_threads,
                 work=len(heads) * means.shape[1] // 64,
