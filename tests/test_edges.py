@@ -90,7 +90,7 @@ def test_clone_shares_the_vectors_and_keeps_the_parameters():
     assert copy.get_params(deep=False) == embedder.get_params(deep=False)
     assert copy.embedding is MODEL
     np.testing.assert_array_equal(copy.fit_transform(EDGES), embedder.fit_transform(EDGES))
-    again = pickle.loads(pickle.dumps(embedder))
+    again = pickle.loads(pickle.dumps(embedder))  # our own bytes
     np.testing.assert_array_equal(again.transform(EDGES), embedder.transform(EDGES))
 
 

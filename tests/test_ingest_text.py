@@ -159,6 +159,7 @@ def test_lines_are_counted_across_chunks(tmp_path: Path, monkeypatch: pytest.Mon
         Graph.from_any(path)
 
 
+# Windows has none
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes")
 def test_a_pipe_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "pipe"

@@ -68,6 +68,7 @@ print("done")
 """
 
 
+# Windows has none
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no interval timers")
 def test_an_interrupt_at_any_time_ends_all_threads(tmp_path: Path) -> None:
     path = tmp_path / "edges"
