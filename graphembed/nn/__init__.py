@@ -1,0 +1,1 @@
+"""Graph layers on PyTorch, with PyTorch Geometric's names and calls; needs torch."""
