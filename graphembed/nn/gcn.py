@@ -119,3 +119,6 @@ class GCNConv(nn.Module):  # type: ignore[misc]
         if self.cached:
             self._cached_matrix = matrix
         return matrix
+
+    def __repr__(self) -> str:
+        return f"GCNConv({self.in_channels}, {self.out_channels})"
