@@ -15,6 +15,7 @@ from graphembed._validation import (
     check_params,
     draw_seed,
     effective_n_threads,
+    int_at_least,
     n_jobs_like,
     optional,
     random_state_like,
@@ -238,7 +239,7 @@ class NeighborSampler:
         ValueError
             If seeds are repeated or of another type.
         """
-        blocks, numbers = [], self._number_seeds(seeds)
+        blocks, numbers = [], self._start(seeds, batch)
         for layer, fanout in enumerate(self.fanouts):
             targets = numbers.node_index
             slots, places, nodes, values = self._draw(targets, fanout, batch, layer)
@@ -273,7 +274,7 @@ class NeighborSampler:
         ValueError
             If seeds are repeated or of another type.
         """
-        numbers = self._number_seeds(seeds)
+        numbers = self._start(seeds, batch)
         hops, ends, done = [], [np.zeros(1, np.int64)], 0
         for layer, fanout in enumerate(self.fanouts):
             targets = numbers.node_index[done:]
@@ -289,7 +290,9 @@ class NeighborSampler:
         block = NeighborBlock(indptr, nodes, weights, numbers.count, places, self._rows)
         return NeighborBatch([block], numbers.node_index)
 
-    def _number_seeds(self, seeds: ArrayLike) -> Numbers:
+    def _start(self, seeds: ArrayLike, batch: int) -> Numbers:
+        """Check the arguments of a batch and number its seeds."""
+        check_params({"batch": batch}, {"batch": int_at_least(0, bits=64)})
         seeds = _check_seeds(seeds, self.graph.n_nodes)
         numbers = Numbers(self.graph.n_nodes)
         numbers.number(seeds.copy())
@@ -328,7 +331,8 @@ class NeighborSampler:
                 slots, fanout, replace, places, nodes, values, keys, key, begin, end, n,
             )  # fmt: skip
 
-        run_parallel(sample, len(targets), self._n_threads, work=n_slots)
+        steps = n_slots * (8 if len(self._cells) else 2)
+        run_parallel(sample, len(targets), self._n_threads, work=steps)
         return slots, places, nodes, values
 
 
@@ -345,7 +349,5 @@ def _check_seeds(seeds: ArrayLike, n_nodes: int) -> NDArray[np.int32]:
     bad = (found < 0) | (found >= n_nodes)
     if bad.any():
         where = int(np.argmax(bad))
-        raise IndexError(
-            f"seeds must be in [0, {n_nodes}), got {found[where]} at position {where}"
-        )
+        raise IndexError(f"seeds must be in [0, {n_nodes}), got {found[where]} at position {where}")
     return found.astype(np.int32)
