@@ -250,7 +250,7 @@ def test_blocks(kind, options):
             assert set(ends[1].tolist()) <= {v}
             if block.weights is not None and len(sources) == len(neighbours):
                 np.testing.assert_array_equal(block.weights[mine], graph.weights[arcs])
-    weighs = graph.is_weighted and not (options == {"replace": True})
+    weighs = graph.is_weighted and options != {"replace": True}
     assert all((block.weights is not None) == weighs for block in batch.blocks)
 
 
