@@ -72,16 +72,16 @@ def sample_slots(
     const int32_t[::1] indices,      # IN   (n_arcs,)
     const float32_t[::1] weights,    # IN   (n_arcs,), or empty
     const uint64_t[::1] cells,       # IN   (n_arcs,), alias cells, or empty: draws are uniform
-    const float64_t[::1] strengths,  # IN   (n_nodes,), sums of the rows' weights; empty unless
-                                     #      draws are by weight without replacement
+    const float64_t[::1] strengths,  # IN   (n_nodes,), sums of the rows' weights; empty as cells
     const int32_t[::1] targets,      # IN   (n_targets,)
     const int64_t[::1] slots,        # IN   (n_targets + 1,), where the neighbours of each begin
     int64_t fanout,
     bint replace,
     int64_t[::1] places,             # OUT  (n_slots,), in `indices`
     int32_t[::1] nodes,              # OUT  (n_slots,)
-    float32_t[::1] values,           # OUT  (n_slots,), what each counts; or empty: 1
-    float64_t[::1] keys,             # OUT  (n_slots,), scratch; empty where strengths is
+    float32_t[::1] values,           # OUT  (n_slots,), what each counts; empty as weights
+    float64_t[::1] keys,             # OUT  (n_slots,), scratch of draws by weight without
+                                     #      replacement, else empty
     uint64_t key,
     int64_t begin,
     int64_t end,

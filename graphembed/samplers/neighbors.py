@@ -156,16 +156,16 @@ class NeighborSampler:
 
     Notes
     -----
-    The weights of a block are such that the weighted mean over sampled neighbours estimates the
-    weighted mean over all of them: the weights of the arcs where draws are uniform; none where
-    draws are by weight with replacement; and without replacement ``w / (1 - exp(-w t))``, t the
-    time at which a next neighbour would have arrived, which makes weighted sums unbiased (Cohen and
-    Kaplan 2007) and is ``w`` itself where all neighbours are taken.
+    The weights of a block are such that the mean over the sampled edges of ``weight * x`` has the
+    expectation of the mean over all: those of the arcs where draws are uniform; the mean weight of
+    the row where they are by weight with replacement; and without, for k of d neighbours,
+    ``w / (1 - exp(-w t)) * k / d``, t the time at which a next neighbour would have arrived (Cohen
+    and Kaplan 2007), which is w where all are taken.
 
-    Memory: nothing for an unweighted undirected graph. Else 8 bytes per arc if draws are by weight,
-    and without replacement 8 per node; if the graph is directed, the arcs by target besides: 8 per
-    node and 8 to 12 per arc, 4 more with weights. A batch takes 12 to 16 bytes per sampled edge
-    (24 while weighted edges are drawn) and, while it is sampled, 12 to 24 per node.
+    Memory: nothing for an unweighted undirected graph. Else 8 bytes per arc and per node if draws
+    are by weight; if the graph is directed, the arcs by target besides: 8 bytes per node and 12 per
+    arc, 4 more with weights. A batch takes 12 to 16 bytes per sampled edge (24 while edges are
+    drawn by weight) and, while it is sampled, 12 to 24 per node.
 
     The time is linear in the sampled edges; but a few nodes, where some neighbours outweigh all
     others, take time linear in their degree.
@@ -214,8 +214,7 @@ class NeighborSampler:
         self._cells, self._strengths = np.empty(0, np.uint64), np.empty(0, np.float64)
         if self.weighted:
             self._cells = alias_cells(rows.indptr, self._weights, self._n_threads)
-            if not self.replace:
-                self._strengths = row_sums(rows.indptr, self._weights, self._n_threads)
+            self._strengths = row_sums(rows.indptr, self._weights, self._n_threads)
 
     def sample(self, seeds: ArrayLike, batch: int = 0) -> NeighborBatch:
         """Sample one batch.
@@ -244,7 +243,7 @@ class NeighborSampler:
             targets = numbers.node_index
             slots, places, nodes, values = self._draw(targets, fanout, batch, layer)
             numbers.number(nodes)
-            weights = None if values is _NO_VALUES else values
+            weights = None if self._rows.weights is None else values
             blocks.append(NeighborBlock(slots, nodes, weights, numbers.count, places, self._rows))
         return NeighborBatch(blocks[::-1], numbers.node_index)
 
@@ -285,7 +284,7 @@ class NeighborSampler:
             ends.append(hop[0][1:] + ends[-1][-1])
         ends.append(np.full(numbers.count - done, ends[-1][-1]))
         _, places, nodes, values = (np.concatenate(column) for column in zip(*hops, strict=True))
-        weights = values if any(hop[3] is not _NO_VALUES for hop in hops) else None
+        weights = None if self._rows.weights is None else values
         indptr = np.concatenate(ends)
         block = NeighborBlock(indptr, nodes, weights, numbers.count, places, self._rows)
         return NeighborBatch([block], numbers.node_index)
@@ -320,9 +319,8 @@ class NeighborSampler:
         np.cumsum(slots, out=slots)
         n_slots = int(slots[-1])
         places, nodes = np.empty(n_slots, np.int64), np.empty(n_slots, np.int32)
-        counts_one = rows.weights is None or (self.weighted and replace and fanout > 0)
-        values = _NO_VALUES if counts_one else np.empty(n_slots, np.float32)
-        keys = np.empty(n_slots if len(self._strengths) and fanout > 0 else 0)
+        values = _NO_VALUES if rows.weights is None else np.empty(n_slots, np.float32)
+        keys = np.empty(n_slots if self.weighted and not replace else 0)
         key = _neighbors.layer_key(self._seed, batch, layer)
 
         def sample(begin: int, end: int, n: int) -> None:
