@@ -29,6 +29,7 @@ typedef struct {
     const float *weights;    /* NULL: all 1 */
     const uint64_t *cells;   /* alias cells of the weights; NULL: draws are uniform */
     const double *strengths; /* sums of the rows' weights, where there are cells */
+    const int64_t *order;    /* the graph's arc at every place of `indices`; NULL: the place */
 } ge_in_rows;
 
 /* Targets and their slots, one for each sampled neighbour. */
@@ -38,7 +39,7 @@ typedef struct {
     int64_t fanout;        /* -1: all */
     int replace;
     uint64_t key;
-    int64_t *places; /* out: of the neighbour in `indices` */
+    int64_t *arcs;   /* out: its arc; until then its place in `indices` */
     int32_t *nodes;  /* out: the neighbour */
     float *values;   /* out: what it counts; NULL if there are no weights */
     double *keys;    /* scratch, one per slot; NULL unless by weight without replacement */
@@ -236,7 +237,7 @@ static inline void ge_sample_row(const ge_in_rows *rows, const ge_slots *slots, 
     const int64_t slot = slots->indptr[i], k = slots->indptr[i + 1] - slot;
     const int64_t first = rows->indptr[v], n = rows->indptr[v + 1] - first;
     const uint64_t key = ge_stream(slots->key, (uint64_t)v);
-    int64_t *places = slots->places + slot;
+    int64_t *places = slots->arcs + slot;
     int64_t j;
     if (slots->replace && slots->fanout > 0) {
         for (j = 0; j < k; j++) {
@@ -260,6 +261,8 @@ static inline void ge_sample_row(const ge_in_rows *rows, const ge_slots *slots, 
     for (j = 0; j < k; j++) {
         places[j] += first;
         GE_PREFETCH(&rows->indices[places[j]]);
+        if (rows->order != NULL)
+            GE_PREFETCH(&rows->order[places[j]]);
     }
 }
 
@@ -297,13 +300,15 @@ static inline void ge_sample_slots(
             ge_sample_row(rows, slots, i);
         }
         for (j = slots->indptr[group]; j < slots->indptr[last]; j++)
-            slots->nodes[j] = rows->indices[slots->places[j]];
+            slots->nodes[j] = rows->indices[slots->arcs[j]];
         for (i = group; i < last && slots->values != NULL; i++) {
             const int64_t n = rows->indptr[slots->targets[i] + 1] - rows->indptr[slots->targets[i]];
             if (!by_weight || (!slots->replace && slots->indptr[i + 1] - slots->indptr[i] == n))
                 for (j = slots->indptr[i]; j < slots->indptr[i + 1]; j++)
-                    slots->values[j] = rows->weights[slots->places[j]];
+                    slots->values[j] = rows->weights[slots->arcs[j]];
         }
+        for (j = slots->indptr[group]; j < slots->indptr[last] && rows->order != NULL; j++)
+            slots->arcs[j] = rows->order[slots->arcs[j]];
     }
 }
 
