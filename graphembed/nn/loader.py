@@ -310,7 +310,7 @@ def _pyg_data_class() -> Any:
     try:
         from torch_geometric.data import Data
     except ModuleNotFoundError as error:
-        if error.name != "torch_geometric":
+        if (error.name or "").split(".")[0] != "torch_geometric":
             raise
         raise ImportError(
             "as_pyg=True needs the package 'torch_geometric', which is not installed: "
