@@ -176,7 +176,8 @@ def _read_classes(content: bytes, name: str) -> IntArray:
         raise FileFormatError(f"{name} must be a row of classes per node, got shape {rows.shape}")
     if not np.isin(rows, (0, 1)).all() or (rows.sum(axis=1) != 1).any():
         raise FileFormatError(f"{name}: every row must hold a single 1, and zeros")
-    return rows.argmax(axis=1)
+    classes: IntArray = rows.argmax(axis=1).astype(np.int64)
+    return classes
 
 
 def _read_test(content: bytes, first: int, n_nodes: int, name: str) -> IntArray:
