@@ -1,4 +1,4 @@
-"""Files as Python 2 pickled them, written by hand: the opcodes of protocol 2 that Planetoid uses."""
+"""Files as Python 2 pickled them, written by hand: the opcodes that Planetoid uses."""
 
 import struct
 
