@@ -345,10 +345,10 @@ def test_every_node_is_drawn_as_often() -> None:
         split = datasets.split_per_class(LABELS, train=10, val=5, test=25, random_state=seed)
         train += split.train
         test += split.test
-    for k, size in ((0, 40), (1, 30), (2, 50)):
+    for k, size in enumerate((40, 30, 50)):
+        members = np.isin(LABELS, k)
         p = 10 / size
         bound = 5 * np.sqrt(n_seeds * p * (1 - p))
-        members = np.argwhere(LABELS == k)
         assert np.abs(train[members] - n_seeds * p).max() < bound
         p = (1 - p) * 25 / 90
         assert np.abs(test[members] - n_seeds * p).max() < 5 * np.sqrt(n_seeds * p * (1 - p))

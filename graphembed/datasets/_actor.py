@@ -109,9 +109,8 @@ def read_actor(
         ]
     )
     adjacency = sp.coo_array((np.ones(len(arcs)), tuple(arcs.T)), shape=(len(rows), len(rows)))
-    if not directed:
-        adjacency += adjacency.T
-    graph = Graph.from_scipy(adjacency, directed=directed, weighted=False)
+    both = adjacency if directed else adjacency + adjacency.T
+    graph = Graph.from_scipy(both, directed=directed, weighted=False)
     label_names = tuple(f"class {k}" for k in range(int(labels.max()) + 1))
     masks = split_fractions(labels, random_state=random_state)
     return NodeDataset(name, graph, labels, label_names, description, x, *masks)
