@@ -62,6 +62,12 @@ class GraphBatch:
         numbers = torch.arange(self.n_graphs, device=self.ptr.device)
         return numbers.repeat_interleave(self.ptr.diff(), output_size=self.x.shape[0])
 
+    @property
+    def edge_index(self) -> Tensor:
+        """Sources and targets of all edges, of shape (2, n_edges): PyG's form of `adjacency`."""
+        matrix = self.adjacency.matrix
+        return torch.stack([matrix.indices.to(torch.int64), matrix.rows])
+
     def readout(self, h: Tensor, reduce: str = "mean") -> Tensor:
         """Make one row for each graph of the rows of its nodes.
 
