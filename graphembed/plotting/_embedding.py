@@ -10,7 +10,7 @@ from scipy import sparse
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped, unused-ignore]
 
 from graphembed._validation import check_params, draw_seed, import_optional, int_at_least, one_of
-from graphembed.plotting._style import PALETTE, new_axes, shorten
+from graphembed.plotting._style import PALETTE, new_figure, shorten
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -94,7 +94,7 @@ def plot_embedding(
     group = classes.group[shown]
     points = _project(vectors[shown], method, seed=int(rng.integers(2**31)))
     if ax is None:
-        ax = new_axes()
+        ax = new_figure(8.4, 6.2).add_subplot()
     _scatter(ax, points, group, classes, order=rng.permutation(len(points)))
     if labels is not None:
         _add_legend(ax, classes)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Final
 from graphembed._validation import import_optional
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 # Paul Tol's "muted" scheme: nine colours that stay apart for colour-blind readers.
 PALETTE: Final = (
@@ -22,12 +22,13 @@ PALETTE: Final = (
 _MAX_NAME: Final = 26
 
 
-def new_axes(width: float = 8.4, height: float = 6.2) -> "Axes":
-    """Make the axes of a new figure, its size given in inches."""
-    figure_module = import_optional("matplotlib.figure", extra="plot")
-    figure = figure_module.Figure(figsize=(width, height), dpi=150, layout="constrained")
+def new_figure(width: float, height: float) -> "Figure":
+    """Make a figure, its size given in inches."""
+    figure = import_optional("matplotlib.figure", extra="plot").Figure(
+        figsize=(width, height), dpi=150, layout="constrained"
+    )
     figure.get_layout_engine().set(w_pad=0.15, h_pad=0.15)  # inches
-    return figure.add_subplot()
+    return figure
 
 
 def shorten(name: str) -> str:

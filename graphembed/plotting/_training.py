@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from graphembed._validation import check_params, import_optional, int_at_least, optional
-from graphembed.plotting._style import PALETTE, new_axes, shorten
+from graphembed.plotting._style import PALETTE, new_figure, shorten
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -41,17 +41,16 @@ def plot_learning_curve(
     Raises
     ------
     ValueError
-        If `history` lacks a column, its columns differ in length, or `best_epoch` is no epoch of it.
+        If `history` lacks a column, or its columns differ in length; if `best_epoch` is no epoch.
     ImportError
         If matplotlib is not installed.
     """
     import_optional("matplotlib.figure", extra="plot")
     epochs, columns = _check_history(history, best_epoch)
     panels = dict.fromkeys(_LINES[name][0] for name in columns)
-    first = new_axes(7.0, 2.2 + 2.0 * len(panels))
-    figure = first.figure
-    first.remove()
-    axes = dict(zip(panels, figure.subplots(len(panels), sharex=True, squeeze=False)[:, 0]))
+    figure = new_figure(7.0, 2.2 + 2.0 * len(panels))
+    rows = figure.subplots(len(panels), sharex=True, squeeze=False)[:, 0]
+    axes = dict(zip(panels, rows, strict=True))
     for name, values in columns.items():
         panel, label, color = _LINES[name]
         axes[panel].plot(epochs, values, color=color, linewidth=1.6, label=label)
@@ -138,7 +137,7 @@ def plot_confusion_matrix(
     counts = np.bincount(codes[: len(true)] * k + codes[len(true) :], minlength=k * k)
     counts = counts.reshape(k, k)
     if ax is None:
-        ax = new_axes(3.4 + 0.55 * k, 2.4 + 0.5 * k)
+        ax = new_figure(3.4 + 0.55 * k, 2.4 + 0.5 * k).add_subplot()
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     ax.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     for row, column in np.argwhere(counts):
