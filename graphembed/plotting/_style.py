@@ -24,7 +24,7 @@ _MAX_NAME: Final = 26
 
 def new_figure(width: float, height: float) -> "Figure":
     """Make a figure, its size given in inches."""
-    figure = import_optional("matplotlib.figure", extra="plot").Figure(
+    figure: Figure = import_optional("matplotlib.figure", extra="plot").Figure(
         figsize=(width, height), dpi=150, layout="constrained"
     )
     figure.get_layout_engine().set(w_pad=0.15, h_pad=0.15)  # inches
