@@ -148,7 +148,7 @@ assert not heavy & set(sys.modules), heavy & set(sys.modules)
         (["embed", "e.csv", "-o", "o.csv", "--method", "lines"], "--method: invalid choice"),
         (
             ["embed", "e.csv", "-o", "o.csv", "--method", "deepwalk", "--q", "2"],
-            "--q has no effect here: it belongs to --method node2vec",
+            "--q has no effect here: it belongs to --method node2vec, not deepwalk",
         ),
         (["evaluate", "karate", "--train-ratios", "1.0"], r"--train-ratios: .*\(0, 1\), got '1.0'"),
         (["evaluate", "karate", "--directed"], "--directed has no effect here: a dataset"),
@@ -236,21 +236,35 @@ def test_line(karate_files, tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-    ("method", "option", "owner"),
+    ("choice", "option", "owners"),
     [
-        ("line", ["--window", "3"], "node2vec or deepwalk"),
-        ("line", ["--p", "3"], "node2vec"),
-        ("deepwalk", ["--order", "first"], "line"),
-        ("deepwalk", ["--q", "3"], "node2vec"),
+        (["--method", "line"], ["--window", "3"], "node2vec or deepwalk"),
+        (["--method", "line"], ["--walk-length", "80"], "node2vec or deepwalk"),  # the default
+        (["--method", "line"], ["--loss", "hs"], "node2vec or deepwalk"),
+        (["--method", "line"], ["--p", "3"], "node2vec"),
+        (["--method", "deepwalk"], ["--order", "first"], "line"),
+        (["--method", "deepwalk"], ["--n-samples", "9"], "line"),
+        (["--method", "deepwalk"], ["--q", "3"], "node2vec"),
+        (["--loss", "hs"], ["--negative", "9"], "ns"),
+        (["--loss", "hs"], ["--negative", "5"], "ns"),  # the default
+        (["--loss", "hs", "--method", "deepwalk"], ["--negative", "9"], "ns"),
     ],
 )
-def test_options_of_another_method_are_refused(
-    karate_files, tmp_path, capsys, method, option, owner
-):
-    edges, _ = karate_files
-    assert run("embed", edges, "-o", tmp_path / "o.csv", "--method", method, *option) == 2
-    assert (
-        f"{option[0]} has no effect here: it belongs to --method {owner}" in capsys.readouterr().err
+@pytest.mark.parametrize("command", [["embed", "e.csv", "-o", "o.csv"], ["evaluate", "karate"]])
+def test_options_that_the_choice_does_not_use_are_refused(capsys, command, choice, option, owners):
+    expected = (
+        f"argument {option[0]} has no effect here: it belongs to {choice[0]} {owners}, "
+        f"not {choice[1]} "
+    )
+    for given in ([*choice, *option], [*option, *choice]):
+        assert run(*command, *given) == 2
+        assert error_line(capsys).startswith(expected)
+
+
+def test_the_default_method_and_loss_refuse_as_chosen_ones_do(capsys):
+    assert run("embed", "e.csv", "-o", "o.csv", "--order", "both") == 2
+    assert "--order has no effect here: it belongs to --method line, not node2vec" in (
+        error_line(capsys)
     )
 
 
@@ -270,6 +284,55 @@ def test_update_grows_a_model(karate_files, tmp_path, capsys):
     assert run("embed", edges, "-o", model, "--method", "line", "--n-samples", "1000") == 0
     assert run("embed", larger, "-o", grown, "--update", model) == 1
     assert "a LINE does not grow" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"loss": "hs"}, "loss='hs' does not grow: fit it anew"),
+        ({"metapath": ["a", "b", "a"]}, "metapath=.* does not grow"),
+        ({"trainer": "gensim"}, "trainer='gensim' does not grow"),
+    ],
+)
+def test_update_refuses_what_cannot_grow_before_the_graph_is_read(
+    tmp_path, capsys, monkeypatch, params, message
+):
+    if "trainer" in params:
+        pytest.importorskip("gensim")
+    types = {0: "a", 1: "b", 2: "a", 3: "b"}
+    graph = Graph.from_any([(0, 1), (1, 2), (2, 3)], node_types=types)
+    model = tmp_path / "model.gemb"
+    DeepWalk(8, n_walks=2, walk_length=10, n_jobs=1, **params).fit(graph).save(model)
+
+    def read(*args, **kwargs):
+        pytest.fail("the graph was read")
+
+    monkeypatch.setattr(Graph, "from_edge_list_file", read)
+    (tmp_path / "edges.csv").write_text("0,1\n")
+    out = tmp_path / "out.gemb"
+    assert run("embed", tmp_path / "edges.csv", "-o", out, "--update", model) == 1
+    assert re.search(f"{model}: .*{message}", error_line(capsys))
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("7,8\n8,9\n", "7,8\n8,9\n9,x\n", "int, such as 7, but its ids are str, such as '7' "),
+        ("7,8\n8,x\n", "7,8\n8,9\n", "str, such as '7', but its ids are int, such as 7 "),
+    ],
+)
+def test_update_by_a_file_with_ids_of_another_kind(tmp_path, capsys, old, new, message):
+    edges, model = tmp_path / "edges.csv", tmp_path / "model.gemb"
+    edges.write_text(old)
+    assert run("embed", edges, "-o", model, *SMALL) == 0
+    capsys.readouterr()
+    edges.write_text(new)
+    assert run("embed", edges, "-o", tmp_path / "out.gemb", "--update", model) == 1
+    line = error_line(capsys)
+    assert message in line
+    assert "lacks" not in line
+    assert "fit anew" in line
 
 
 def test_threads_do_not_change_the_result(karate_files, tmp_path):

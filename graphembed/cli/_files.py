@@ -82,14 +82,19 @@ def check_output(path: Path, *, source: Path | None = None) -> None:
 
 
 def read_growing(path: Path) -> Any:
-    """Read a model that `partial_fit` may take on."""
+    """Read a model that can grow; raise ValueError if it cannot."""
     from graphembed.estimators import DeepWalk, Node2Vec
 
     kinds = {kind.__name__: kind for kind in (DeepWalk, Node2Vec)}
     name = load_model(path).estimator
     if name not in kinds:
         raise ValueError(f"{path}: a {name} does not grow, only {' and '.join(kinds)} do")
-    return kinds[name].load(path)
+    model = kinds[name].load(path)
+    try:
+        model._memory_to_grow()
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+    return model
 
 
 def write_fitted(path: Path, model: Any) -> None:

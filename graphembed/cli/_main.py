@@ -15,11 +15,13 @@ from typing import Any, Final, TextIO
 
 from graphembed.cli._options import (
     DATASETS,
+    LOSSES,
     METHODS,
     Parser,
     add_graph_options,
     add_training_options,
     build_parser,
+    given_names,
 )
 
 # What a bad input or a broken file raises; anything else is a fault of ours and shows its trace.
@@ -49,6 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     parser, subparsers = build_parser()
     args = parser.parse_args(argv)
+    args.given = given_names(parser, subparsers[args.command], argv)
     try:
         with _messages(verbose=args.verbose):
             _COMMANDS[args.command](args, subparsers[args.command])
@@ -115,7 +118,7 @@ def _embed(args: argparse.Namespace, parser: Parser) -> None:
     from graphembed.io import check_node_ids
 
     if args.update is None:
-        _check_method(args, parser)
+        _check_choices(args, parser)
     else:
         reason = "the model has its own"
         _refuse(args, parser, [add_training_options], reason)
@@ -145,7 +148,7 @@ def _summary(stats: dict[str, Any]) -> str:
 
 
 def _evaluate(args: argparse.Namespace, parser: Parser) -> None:
-    _check_method(args, parser)
+    _check_choices(args, parser)
     if args.task == "link-prediction":
         _evaluate_links(args, parser)
     elif args.labels is not None:
@@ -218,11 +221,15 @@ def _demo(args: argparse.Namespace, parser: Parser) -> None:
     )
 
 
-def _check_method(args: argparse.Namespace, parser: Parser) -> None:
-    for name in sorted({name for names in METHODS.values() for name in names}):
-        if name not in METHODS[args.method]:
-            owners = " or ".join(method for method, names in METHODS.items() if name in names)
-            _refuse_option(args, parser, name, f"it belongs to --method {owners}")
+def _check_choices(args: argparse.Namespace, parser: Parser) -> None:
+    """Accept no option that the chosen method or loss does not use."""
+    for choice, table in (("method", METHODS), ("loss", LOSSES)):
+        chosen = getattr(args, choice)
+        for name in sorted({name for names in table.values() for name in names}):
+            if name not in table[chosen]:
+                owners = " or ".join(owner for owner, names in table.items() if name in names)
+                reason = f"it belongs to --{choice} {owners}, not {chosen}"
+                _refuse_option(args, parser, name, reason)
 
 
 def _refuse(
@@ -240,7 +247,7 @@ def _refuse(
 
 
 def _refuse_option(args: argparse.Namespace, parser: Parser, name: str, reason: str) -> None:
-    if getattr(args, name) != parser.get_default(name):
+    if name in args.given:
         flag = "--" + name.removesuffix("_column").replace("_", "-")
         parser.error(f"argument {flag} has no effect here: {reason}")
 

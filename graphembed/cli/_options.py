@@ -1,7 +1,7 @@
 """The arguments of the command `graphembed`; nothing here imports what does the work."""
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
@@ -22,6 +22,7 @@ METHODS: Final = {  # the options of each that not all have
     "deepwalk": _WALKS,
     "line": ("order", "n_samples"),
 }
+LOSSES: Final = {"ns": ("negative",), "hs": ()}  # likewise
 _GRAPH_HELP: Final = "edge list (csv, tsv or blank-separated, plain or .gz) or saved graph"
 
 
@@ -148,6 +149,18 @@ def build_parser() -> tuple[Parser, dict[str, Parser]]:
     return parser, commands.choices
 
 
+def given_names(parser: Parser, command: Parser, argv: Sequence[str] | None) -> set[str]:
+    """Names of the arguments that the command line itself has, be it with a default value.
+
+    The defaults of `command` are lost.
+    """
+    absent = object()
+    names = vars(parser.parse_args(argv))
+    command.set_defaults(**dict.fromkeys(names, absent))
+    given = vars(parser.parse_args(argv))
+    return {name for name in names if given[name] is not absent}
+
+
 def add_graph_options(parser: Parser) -> None:
     group = parser.add_argument_group("the edge list")
     group.add_argument("--directed", action="store_true", help="edges have a direction")
@@ -194,7 +207,7 @@ def add_training_options(parser: Parser) -> None:
     add("--window", metavar="N", type=_COUNT, default=10, help="context on each side of a node")
     add(
         "--loss",
-        choices=("ns", "hs"),
+        choices=tuple(LOSSES),
         default="ns",
         help="negative sampling or hierarchical softmax",
     )

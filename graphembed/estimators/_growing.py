@@ -59,9 +59,9 @@ class GrowingEmbedding(NodeEmbedding):
         Raises
         ------
         ValueError
-            If a parameter is out of range, `G` lacks a node of the model or is directed where the
-            graph of `fit` was not (or the reverse), the model holds no context vectors (gensim,
-            ``loss="hs"``, a metapath), or training diverges.
+            If a parameter is out of range, `G` lacks a node of the model, has ids of another kind
+            or is directed where the graph of `fit` was not (or the reverse), the model holds no
+            context vectors (gensim, ``loss="hs"``, a metapath), or training diverges.
         GraphFormatError
             If `G` cannot be read as a graph.
 
@@ -86,6 +86,7 @@ class GrowingEmbedding(NodeEmbedding):
         if not hasattr(self, "embedding_"):
             return self.fit(G, y, **fit_params)
         self._check()
+        self._memory_to_grow()  # before the graph is read
         door = {**getattr(self, "_door", {}), **as_door(**fit_params)}
         grown = self._grow(Graph.from_any(G, **door), update)
         stats = {"n_new": len(grown.node_ids) - len(self.node_ids_), "n_trained": len(grown.rows)}
@@ -97,8 +98,8 @@ class GrowingEmbedding(NodeEmbedding):
     def _refusal(self) -> str | None:
         """Return the parameter by which this model cannot grow, if there is one."""
 
-    def _grow(self, graph: Graph, update: str) -> Grown:
-        """Grow the model to a graph; update="none" gives the vectors alone, of no use later."""
+    def _memory_to_grow(self) -> Memory:
+        """Return what growing needs; raise ValueError if a fitted model cannot grow at all."""
         name, n_components = type(self).__name__, self.embedding_.shape[1]
         if (refusal := self._refusal()) is not None:
             raise ValueError(f"{name}: a model with {refusal} does not grow: fit it anew")
@@ -112,8 +113,12 @@ class GrowingEmbedding(NodeEmbedding):
             raise ValueError(
                 f"{name}: n_components must be {n_components} as in fit, got {self.n_components!r}"
             )
-        plan = self._plan(effective_n_threads(self.n_jobs))
-        grown = grow(graph, self.node_ids_, self.embedding_, self._memory, plan, update)
+        return self._memory
+
+    def _grow(self, graph: Graph, update: str) -> Grown:
+        """Grow the model to a graph; update="none" gives the vectors alone, of no use later."""
+        memory, plan = self._memory_to_grow(), self._plan(effective_n_threads(self.n_jobs))
+        grown = grow(graph, self.node_ids_, self.embedding_, memory, plan, update)
         check_converged(grown.embedding, self.learning_rate)
         return grown
 

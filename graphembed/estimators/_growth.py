@@ -200,11 +200,7 @@ def in_order(graph: Graph, node_ids: NDArray[Any]) -> Graph:
     try:
         old = NodeIndex(graph.node_ids).positions(node_ids)
     except KeyError as error:
-        raise ValueError(
-            "G must hold all nodes of the model, not the changes alone: it lacks the node "
-            f"{error.args[0]!r}; pass nodes=model.node_ids_ to keep nodes that have lost their "
-            "edges, or fit anew to be rid of them"
-        ) from None
+        raise _lacking(error.args[0], graph) from None
     if np.array_equal(old, np.arange(n_old)):
         return graph
     is_new = np.ones(n_nodes, bool)
@@ -216,6 +212,24 @@ def in_order(graph: Graph, node_ids: NDArray[Any]) -> Graph:
     moved = sp.csr_array((moved.data, row_of[moved.indices], moved.indptr), shape=moved.shape)
     moved.sort_indices()
     return _as_graph(moved, graph, graph.node_ids[node_of], weighted=graph.weights is not None)
+
+
+def _lacking(node: Any, graph: Graph) -> ValueError:
+    """Say which node of the model a graph lacks, or that its ids are of another kind."""
+    node = node.item() if isinstance(node, np.generic) else node
+    others = {type(other): other for other in reversed(graph.node_ids.tolist())}
+    if type(node) in others:
+        return ValueError(
+            "G must hold all nodes of the model, not the changes alone: it lacks the node "
+            f"{node!r}; pass nodes=model.node_ids_ to keep nodes that have lost their edges, or "
+            "fit anew to be rid of them"
+        )
+    found = " or ".join(f"{kind.__name__}, such as {id_!r}" for kind, id_ in others.items())
+    return ValueError(
+        f"G must have ids of the kind of the model's, {type(node).__name__}, such as {node!r}, but "
+        f"its ids are {found} (ids from a file are int if all of them are whole numbers, else "
+        "str): convert them, or fit anew"
+    )
 
 
 def _arcs(graph: Graph) -> sp.csr_array:
