@@ -1,11 +1,8 @@
 """What the pictures have in common: colours, sizes, names that fit."""
 
-from typing import TYPE_CHECKING, Final
+from typing import Any, Final
 
 from graphembed._validation import import_optional
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 # Paul Tol's "muted" scheme: nine colours that stay apart for colour-blind readers.
 PALETTE: Final = (
@@ -22,9 +19,9 @@ PALETTE: Final = (
 _MAX_NAME: Final = 26
 
 
-def new_figure(width: float, height: float) -> "Figure":
+def new_figure(width: float, height: float) -> Any:
     """Make a figure, its size given in inches."""
-    figure: Figure = import_optional("matplotlib.figure", extra="plot").Figure(
+    figure = import_optional("matplotlib.figure", extra="plot").Figure(
         figsize=(width, height), dpi=150, layout="constrained"
     )
     figure.get_layout_engine().set(w_pad=0.15, h_pad=0.15)  # inches
