@@ -19,7 +19,7 @@ from graphembed.nn.models import GAT, GCN, ChebNet, GraphModel, GraphSAGE
 from graphembed.nn.sparse import SparseMatrix
 from graphembed.nn.training import EarlyStopping, Part, evaluate, make_optimizer, train
 
-_MODELS: Mapping[str, type[GraphModel]] = {
+_MODELS: Mapping[str, Callable[..., GraphModel]] = {
     "gcn": GCN,
     "cheb": ChebNet,
     "gat": GAT,

@@ -1,4 +1,4 @@
-"""The training loop that `NodeClassifier` and plain scripts share: steps, scores, early stopping."""
+"""The training loop of `NodeClassifier` and of plain scripts: steps, scores, early stopping."""
 
 import math
 import time
@@ -63,7 +63,8 @@ class Part:
         Part
             The part.
         """
-        return cls(*model.restrict(x, edges, rows), y[rows])
+        x, edges = model.restrict(x, edges, rows)
+        return cls(x, edges, y[rows])
 
     def logits(self, model: nn.Module) -> Tensor:
         """Outputs of a model for the nodes.
@@ -113,7 +114,8 @@ def make_optimizer(
         The optimiser.
     """
     check_params(
-        {"name": name, "decay": decay}, {"name": one_of(*_OPTIMIZERS), "decay": one_of("all", "first")}
+        {"name": name, "decay": decay},
+        {"name": one_of(*_OPTIMIZERS), "decay": one_of("all", "first")},
     )
     decayed = list((model.convs[0] if decay == "first" else model).parameters())
     ids = {id(parameter) for parameter in decayed}
