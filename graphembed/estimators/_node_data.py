@@ -43,7 +43,7 @@ def read_features(X: Any, graph: Graph) -> Features:
         )
     with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite and is found so
         array = array.astype(np.float32, copy=False)
-    _check_finite(sp.coo_array(array) if is_sparse else array)
+    _check_finite(array, is_sparse)
     features: Features
     if is_sparse:
         if not array.has_canonical_format:
@@ -57,15 +57,15 @@ def read_features(X: Any, graph: Graph) -> Features:
     return features
 
 
-def _check_finite(array: Any) -> None:
-    values = getattr(array, "data", array) if sp.issparse(array) else array
-    bad = np.argwhere(~np.isfinite(values))
-    if len(bad):
-        place = tuple(bad[0])
-        row, column = (array.row[place], array.col[place]) if values is not array else place
-        raise ValueError(
-            f"X must be finite in float32, got {values[place]} in row {row}, column {column}"
-        )
+def _check_finite(array: Any, is_sparse: bool) -> None:
+    values = array.data if is_sparse else array
+    if np.isfinite(values).all():
+        return
+    first = np.argwhere(~np.isfinite(values))[0]
+    entries = array.tocoo() if is_sparse else None
+    row, column = first if entries is None else (entries.row[first[0]], entries.col[first[0]])
+    value = values[tuple(first)]
+    raise ValueError(f"X must be finite in float32, got {value} in row {row}, column {column}")
 
 
 def read_labels(y: Any, graph: Graph) -> Labels:
