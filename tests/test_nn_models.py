@@ -334,7 +334,7 @@ def follow(monitor, patience, rows):
         if stopping.update(model, record):
             break
     stopping.restore(model)
-    assert float(model.weight) == stopping.best["epoch"]
+    assert float(model.weight.detach()) == stopping.best["epoch"]
     return stopping.best["epoch"], epoch
 
 

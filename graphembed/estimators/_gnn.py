@@ -55,7 +55,21 @@ class Data:
     def of(cls, graph: Graph, features: Features, device: torch.device) -> "Data":
         is_dense = isinstance(features, np.ndarray)
         x = torch.tensor(features) if is_dense else SparseMatrix.from_scipy(features)
-        return cls(graph, x.to(device), Adjacency.from_graph(graph).to(device))
+        return cls(graph, x.to(device), graph.to_adjacency().to(device))
+
+    def __getstate__(self) -> dict[str, Any]:
+        x = self.x
+        is_sparse = isinstance(x, SparseMatrix)
+        parts = (x.indptr, x.indices, x.values, x.shape) if is_sparse else x
+        return {"graph": self.graph, "x": parts, "device": self.adjacency.device}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        x, graph = state["x"], state["graph"]
+        self.__dict__.update(
+            graph=graph,
+            x=SparseMatrix(*x) if isinstance(x, tuple) else x,
+            adjacency=graph.to_adjacency().to(state["device"]),
+        )
 
 
 def find_device(name: str) -> torch.device:

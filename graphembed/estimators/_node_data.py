@@ -70,7 +70,10 @@ def _check_finite(array: Any, is_sparse: bool) -> None:
 
 def read_labels(y: Any, graph: Graph) -> Labels:
     """Turn `y` into codes; -1 among integers and None, NaN among others mean no label."""
-    array: NDArray[Any] = np.asarray(_by_node(y, graph, "y"))
+    given = _by_node(y, graph, "y")
+    # Of a list numpy would make strings if one of its numbers is one.
+    is_list = isinstance(given, (list, tuple))
+    array: NDArray[Any] = np.asarray(given, dtype=object if is_list else None)
     if array.ndim != 1:
         raise ValueError(f"y must have 1 dimension, one class per node, got shape {array.shape}")
     _check_length(array, graph, "y")
@@ -104,7 +107,7 @@ def _of_one_kind(objects: NDArray[Any]) -> NDArray[Any]:
         wanted = (kind, np.integer) if kind is int else kind
         if all(isinstance(v, wanted) for v in objects):
             return objects.astype(dtype)
-    odd = next(v for v in objects if type(v) is not type(objects[0]) or not isinstance(v, str))
+    odd = next((v for v in objects if type(v) is not type(objects[0])), objects[0])
     raise TypeError(
         "y must hold strings only or integers only (None: no label), "
         f"got {objects[0]!r} and {odd!r}"

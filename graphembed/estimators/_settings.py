@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+import numpy as np
+
 from graphembed._validation import (
     Constraint,
     boolean,
@@ -144,7 +146,11 @@ def check(params: Mapping[str, Any], owner: str) -> None:
 def resolve(params: Mapping[str, Any], *, has_validation: bool) -> Settings:
     """Put the recipe's values in the place of None; the parameters have been checked."""
     recipe = RECIPES[params["model"]]
-    given = {name: value for name, value in params.items() if value is not None}
+    given = {
+        name: value.item() if isinstance(value, np.generic) else value
+        for name, value in params.items()
+        if value is not None
+    }
     chosen: dict[str, Any] = {
         name: given.get(name, vars(recipe).get(name)) for name in Settings.__annotations__
     }
@@ -152,6 +158,6 @@ def resolve(params: Mapping[str, Any], *, has_validation: bool) -> Settings:
         chosen["early_stopping"] = None
     if params["epochs"] is None and chosen["early_stopping"] is None:
         chosen["epochs"] = _EPOCHS_WITHOUT_STOPPING
-    others = (_OTHER_FANOUT,) * (params["n_layers"] - 1)
-    chosen["fanouts"] = tuple(params["fanouts"] or (_FIRST_FANOUT, *others))
+    if params["fanouts"] is None:
+        chosen["fanouts"] = (_FIRST_FANOUT, *(_OTHER_FANOUT,) * (chosen["n_layers"] - 1))
     return Settings(**chosen)

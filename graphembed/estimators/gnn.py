@@ -316,7 +316,8 @@ class NodeClassifier(BaseEstimator):  # type: ignore[misc]  # scikit-learn is no
         ndarray of shape (n_nodes,)
             Classes, in the order of the graph's nodes.
         """
-        classes: NDArray[Any] = self.classes_[self._outputs(G, X).argmax(axis=1)]
+        best = self._outputs(G, X).argmax(axis=1)
+        classes: NDArray[Any] = self.classes_[best]
         return classes
 
     def predict_proba(self, G: Any = None, X: Any = None) -> NDArray[np.float32]:
