@@ -119,6 +119,8 @@ def read_inputs(
             )
         n_target = size[1]
     adjacency = as_adjacency(edge_index, edge_weight, n_source, n_target)
+    if target is source and n_target > n_source:
+        raise ValueError(f"x has {n_source} rows for {n_target} targets: give (x_source, x_target)")
     return Inputs(source, target, adjacency)
 
 

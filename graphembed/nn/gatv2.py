@@ -84,7 +84,6 @@ class GATv2Conv(AttentionConv):
             add_self_loops,
             edge_dim,
             fill_value,
-            bias,
             residual,
             options,
         )
@@ -92,8 +91,7 @@ class GATv2Conv(AttentionConv):
         source, target = (in_channels,) * 2 if isinstance(in_channels, int) else in_channels
         self.lin_l = self._projection(source, bias)
         self.lin_r = self.lin_l if share_weights else self._projection(target, bias)
-        self._add_attention("att")
-        self.reset_parameters()
+        self._complete("att", bias=bias)
 
     def _attend(
         self, inputs: Inputs, matrix: SparseMatrix, edge_features: Tensor | None, wanted: bool
@@ -106,5 +104,7 @@ class GATv2Conv(AttentionConv):
             target = source[: matrix.shape[0]]
         else:
             target = target_rows(self.lin_r, inputs).view(shape)
+        if edge_features is not None:
+            edge_features = edge_features.view(shape)
         options = self._head_options(wanted)
         return attention_v2(matrix, source, target, self.att, edge_features, **options)

@@ -173,6 +173,9 @@ class SAGEConv(nn.Module):  # type: ignore[misc]
             return last_states(self.aggr_module["lstm"], adjacency.matrix, x)
         return aggregate(adjacency.matrix, x, "max")
 
+    def __repr__(self) -> str:
+        return f"SAGEConv({self.in_channels}, {self.out_channels}, aggr={self.aggr})"
+
 
 def last_states(lstm: nn.LSTM, matrix: SparseMatrix, x: Tensor) -> Tensor:
     """State of an LSTM after the last entry of every row; rows without entries give 0.
