@@ -16,7 +16,7 @@ def checked_csr(
     shape: tuple[int, ...],
     name: str,
 ) -> sp.csr_array:
-    """Make a float32 matrix, rows sorted, of the parts of a CSR matrix; raise if they do not fit."""
+    """Make a float32 matrix with sorted rows of the parts of one; raise if they do not fit."""
     for key, array, kinds in (
         ("data", data, "biuf"),
         ("indices", indices, "iu"),

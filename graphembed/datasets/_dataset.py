@@ -1,4 +1,4 @@
-"""`Dataset`: a graph with the labels of its nodes; with features and masks; and many small graphs."""
+"""What loaders return: a graph with labels, with features and masks too, or many small graphs."""
 
 from dataclasses import dataclass, replace
 from typing import Any, Self

@@ -20,11 +20,8 @@ from graphembed.datasets._splits import split_per_class
 from graphembed.exceptions import FileFormatError
 from graphembed.graph import Graph
 
-_KEYS = tuple(
-    f"{matrix}_{part}"
-    for matrix in ("adj", "attr")
-    for part in ("data", "indices", "indptr", "shape")
-) + ("labels",)
+_PARTS = ("data", "indices", "indptr", "shape")
+_KEYS = (*(f"{matrix}_{part}" for matrix in ("adj", "attr") for part in _PARTS), "labels")
 
 
 def load_amazon(
