@@ -1,0 +1,75 @@
+"""Training of a graph neural network: case = {data, model, seconds}.
+
+A run trains for about so many seconds, without evaluation; the work is epochs.
+"""
+
+import functools
+import time
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from citation import Citation, load
+
+from contenders import Contender
+
+Epoch = Callable[[], float]  # trains one epoch and returns the loss
+_FEWEST = 3
+_WARM_UP = 5
+
+
+def prepare(contender: Contender, case: dict[str, Any], threads: int) -> Callable[[int], Any]:
+    """Read the data, build the network and train some epochs."""
+    torch.set_num_threads(threads)
+    torch.manual_seed(0)
+    epoch: Epoch = contender.start(load(case["data"]), case["model"])
+    for _ in range(_WARM_UP):
+        epoch()
+
+    def run(_number: int) -> tuple[int, float]:
+        end, n_epochs = time.perf_counter() + case["seconds"], 0
+        while n_epochs < _FEWEST or time.perf_counter() < end:
+            loss = epoch()
+            n_epochs += 1
+        return n_epochs, loss
+
+    return run
+
+
+def finish(result: tuple[int, float], case: dict[str, Any]) -> dict[str, Any]:
+    """Epochs, and the loss of the last one."""
+    return {"work": result[0], "loss": result[1]}
+
+
+def _pyg(citation: Citation, model: str) -> Epoch:
+    import torch_geometric.nn
+    from networks import as_written
+
+    return as_written(citation, model, torch_geometric.nn).epoch
+
+
+def _pyg_sparse(citation: Citation, model: str) -> Epoch:
+    from pyg_sparse import with_sparse_features
+
+    return with_sparse_features(citation, model).epoch
+
+
+def _dense(citation: Citation, model: str) -> Epoch:
+    import graphembed.nn
+    from networks import as_written
+
+    return as_written(citation, model, graphembed.nn).epoch
+
+
+def _script(citation: Citation, model: str, dense: bool = False) -> Epoch:
+    from networks import with_our_features
+
+    return with_our_features(citation, model).epoch
+
+
+CONTENDERS = {
+    "PyG": Contender(_pyg, ("torch-geometric", "torch")),
+    "PyG, CSR features": Contender(_pyg_sparse, ("torch-geometric", "torch")),
+    "graphembed, dense x": Contender(_dense, ("graphembed", "torch")),
+    "graphembed, script": Contender(_script, ("graphembed", "torch")),
+}
