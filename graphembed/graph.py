@@ -1,6 +1,7 @@
 """`Graph`: the one door for user data, an immutable CSR with the user's node ids."""
 
 from collections.abc import Iterable, Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Self
 
@@ -16,6 +17,7 @@ from graphembed._ingest.node_types import read_node_types
 from graphembed._ingest.options import check_options, refuse_columns, refuse_weight_name
 from graphembed._ingest.structure import PathLike
 from graphembed._storage import decode_ids, encode_ids, read_arrays, write_arrays
+from graphembed._validation import import_optional
 from graphembed.exceptions import FileFormatError, GraphFormatError
 
 __all__ = ["Graph", "NodeIndex"]
@@ -57,7 +59,7 @@ class Graph(Doors):
     Graph(n_nodes=3, n_edges=2, undirected, unweighted)
     """
 
-    __slots__ = ()
+    __slots__ = ("__weakref__",)
 
     @classmethod
     def from_any(
@@ -231,6 +233,27 @@ class Graph(Doors):
             return graph._with_types(arrays["node_types"], _decode_types(meta, arrays, len(ids)))
         except (GraphFormatError, FileFormatError) as error:
             raise FileFormatError(f"{Path(path)}: not a well-formed graph: {error}") from error
+
+    def to_adjacency(self) -> Any:
+        """The edges by target, for the layers of `graphembed.nn`; needs torch.
+
+        Returns
+        -------
+        graphembed.nn.adjacency.Adjacency
+            Arrays of its own, on the CPU; ``.to(device)`` moves them.
+
+        Raises
+        ------
+        ImportError
+            If torch is not installed; the message holds the pip command.
+
+        Notes
+        -----
+        O(n_nodes + n_arcs) time and memory; those of a directed graph are sorted by target.
+        """
+        import_optional("torch", extra="torch")
+        # Not an import: this floor knows nothing of the layers above it.
+        return import_module("graphembed.nn.adjacency").Adjacency.from_graph(self)
 
     def _as_asked(
         self,

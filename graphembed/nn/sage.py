@@ -1,0 +1,207 @@
+"""The GraphSAGE layer of Hamilton et al."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812
+from torch.nn.utils.rnn import PackedSequence
+
+from graphembed._validation import check_params, one_of
+from graphembed.nn._inputs import (
+    Edges,
+    Features,
+    Inputs,
+    Rows,
+    read_inputs,
+    refuse_options,
+    target_rows,
+)
+from graphembed.nn._ops import aggregate, spmm
+from graphembed.nn.adjacency import Adjacency
+from graphembed.nn.linear import Linear, multiply_all
+from graphembed.nn.sparse import SparseMatrix
+
+
+class SAGEConv(nn.Module):  # type: ignore[misc]
+    """GraphSAGE: ``x'_i = W_l AGG_j(x_j) + b + W_r x_i`` (Hamilton et al. 2017, algorithm 1).
+
+    AGG runs over the edges from j to i. Shapes: x (n_nodes, in_channels), W_l and W_r
+    (out_channels, in_channels), x' (n_nodes, out_channels).
+
+    Parameters
+    ----------
+    in_channels : int or (int, int)
+        Width of x, or of x_source and x_target; -1 takes it from the first x that comes.
+    out_channels : int
+        Width of x'.
+    aggr : {"mean", "max", "sum", "add", "pool", "lstm"}, default="mean"
+        AGG. "pool" is the paper's pooling (eq. 3): the maximum with ``project=True``. "lstm" is the
+        state of an LSTM after the last neighbour, in the order of the edges. "add" is "sum".
+    normalize : bool, default=False
+        Divide x'_i by its Euclidean norm (line 7); a zero row stays zero.
+    root_weight : bool, default=True
+        False leaves ``W_r x_i`` away.
+    project : bool, default=False
+        First replace x_j by ``ReLU(W x_j + b)``, of the same width.
+    bias : bool, default=True
+        Learn b.
+    **options : Any
+        PyG's other options, at their defaults; anything else raises.
+
+    Notes
+    -----
+    O(entries of x * out_channels + n_edges * min(in_channels, out_channels)) time for "mean" and
+    "sum", which commute with W_l: a wide or sparse x is multiplied by W_l and W_r in one pass and
+    the products are aggregated. The others aggregate x itself, O(n_edges * in_channels); "lstm"
+    multiplies by in_channels once more.
+
+    As in PyG (and unlike the paper, which concatenates and draws random neighbours), the two
+    products are summed, nodes without neighbours aggregate to 0, and there is no activation.
+    Weights of edges multiply x_j under "mean" (which still divides by the number of edges) and
+    "sum"; the others do not look at those an `Adjacency` has. Unlike PyG, "lstm" stops at the last
+    neighbour, so that a row does not depend on the other nodes' degrees (PyG runs on over the
+    zeros that pad every row to the largest degree), and `size` is a keyword.
+    """
+
+    def __init__(
+        self,
+        in_channels: int | tuple[int, int],
+        out_channels: int,
+        aggr: str = "mean",
+        normalize: bool = False,
+        root_weight: bool = True,
+        project: bool = False,
+        bias: bool = True,
+        **options: Any,
+    ) -> None:
+        super().__init__()
+        refuse_options("SAGEConv", options)
+        names = ("mean", "max", "sum", "add", "pool", "lstm")
+        check_params({"aggr": aggr}, {"aggr": one_of(*names)}, owner="SAGEConv")
+        source, target = (in_channels,) * 2 if isinstance(in_channels, int) else in_channels
+        self.in_channels = in_channels
+        self.out_channels = out_channels
+        self.aggr = aggr
+        self.normalize = normalize
+        self.root_weight = root_weight
+        self.project = project or aggr == "pool"
+        if source == -1 and (self.project or aggr == "lstm"):
+            raise ValueError("project=True and aggr='pool' or 'lstm' need in_channels, got -1")
+        if aggr == "lstm":
+            lstm = nn.LSTM(source, source, batch_first=True)
+            self.aggr_module = nn.ModuleDict({"lstm": lstm})
+        if self.project:
+            self.lin = Linear(source, source)
+        self.lin_l = Linear(source, out_channels, bias=bias)
+        if root_weight:
+            self.lin_r = Linear(target, out_channels, bias=False)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw all weights and biases anew."""
+        if self.aggr == "lstm":
+            self.aggr_module["lstm"].reset_parameters()
+        if self.project:
+            self.lin.reset_parameters()
+        self.lin_l.reset_parameters()
+        if self.root_weight:
+            self.lin_r.reset_parameters()
+
+    def forward(
+        self,
+        x: Features,
+        edge_index: Edges,
+        edge_weight: Tensor | None = None,
+        *,
+        size: tuple[int, int] | None = None,
+    ) -> Tensor:
+        """Apply the layer.
+
+        Parameters
+        ----------
+        x : Tensor or SparseMatrix of shape (n_nodes, in_channels), or a pair
+            Features; of a pair (x_source, x_target) the latter may be None, which leaves W_r away.
+        edge_index : Tensor, Adjacency or Graph
+            Sources over targets, (2, n_edges); or a sparse tensor whose rows are targets.
+        edge_weight : Tensor of shape (n_edges,), optional
+            Factors of x_j, for "mean" and "sum"; differentiable.
+        size : (int, int), optional
+            (n_source, n_target), for a pair without x_target.
+
+        Returns
+        -------
+        Tensor of shape (n_target, out_channels)
+            The new features.
+        """
+        commutes = self.aggr in ("mean", "sum", "add")
+        if edge_weight is not None and not commutes:
+            raise ValueError(f"aggr={self.aggr!r} takes no edge_weight; 'mean' and 'sum' do")
+        inputs = read_inputs(x, edge_index, edge_weight, size)
+        source = self.lin(inputs.source).relu() if self.project else inputs.source
+        is_wide = isinstance(source, SparseMatrix) or source.shape[1] > self.out_channels
+        if commutes and is_wide:
+            out = self._transform_first(source, inputs)
+        else:
+            out = self.lin_l(self._aggregate(inputs.adjacency, source))
+            if self.root_weight and inputs.target is not None:
+                out = out + target_rows(self.lin_r, inputs)
+        return F.normalize(out, dim=-1) if self.normalize else out
+
+    def _transform_first(self, source: Rows, inputs: Inputs) -> Tensor:
+        """W_l before the aggregation; W_r beside it if the rows are the same."""
+        if self.root_weight and inputs.target is source:
+            neighbors, root = multiply_all((self.lin_l, self.lin_r), source)
+            root = root[: inputs.adjacency.n_target]
+        else:
+            neighbors, root = self.lin_l(source, add_bias=False), None
+            if self.root_weight and inputs.target is not None:
+                root = target_rows(self.lin_r, inputs)
+        out = self._aggregate(inputs.adjacency, neighbors)
+        if root is not None:
+            out = out + root
+        return out if self.lin_l.bias is None else out + self.lin_l.bias
+
+    def _aggregate(self, adjacency: Adjacency, x: Rows) -> Tensor:
+        if isinstance(x, SparseMatrix):
+            raise TypeError(f"aggr={self.aggr!r} needs dense x without project: x.to_dense()")
+        if self.aggr == "mean":
+            return spmm(adjacency.mean_matrix(dtype=x.dtype), x)
+        if self.aggr in ("sum", "add"):
+            return spmm(adjacency.matrix, x)
+        if self.aggr == "lstm":
+            return last_states(self.aggr_module["lstm"], adjacency.matrix, x)
+        return aggregate(adjacency.matrix, x, "max")
+
+
+def last_states(lstm: nn.LSTM, matrix: SparseMatrix, x: Tensor) -> Tensor:
+    """State of an LSTM after the last entry of every row; rows without entries give 0.
+
+    Parameters
+    ----------
+    lstm : torch.nn.LSTM
+        Of one layer.
+    matrix : SparseMatrix of shape (n_rows, n_source)
+        Entries of a row are read in their order; values are not looked at.
+    x : Tensor of shape (n_source, channels)
+        Features of the columns.
+
+    Returns
+    -------
+    Tensor of shape (n_rows, hidden channels)
+        The states.
+    """
+    lengths = matrix.indptr.diff()
+    out = x.new_zeros(matrix.shape[0], lstm.hidden_size)
+    if matrix.n_entries == 0:
+        return out
+    # The layout of a PackedSequence: all first entries, all second ones, ...; long rows first.
+    by_length = lengths.argsort(descending=True, stable=True)
+    rank = torch.empty_like(by_length)
+    rank[by_length] = torch.arange(len(by_length), device=x.device)
+    step = torch.arange(matrix.n_entries, device=x.device) - matrix.indptr[matrix.rows]
+    order = (step * len(by_length) + rank[matrix.rows]).argsort()
+    batch_sizes = torch.bincount(step).cpu()
+    packed = PackedSequence(x[matrix.indices[order]], batch_sizes)
+    states = lstm(packed)[1][0][0]
+    return out.index_copy(0, by_length[: len(states)], states)

@@ -1,0 +1,257 @@
+"""Adjacency: checks, orders of edges, the matrices of the layers, restriction, memory."""
+
+import gc
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from graphembed import Graph
+from graphembed.nn import _memory
+from graphembed.nn.adjacency import Adjacency, as_adjacency
+from graphembed.nn.sparse import SparseMatrix, as_sparse_matrix
+
+# Unsorted, with a duplicate edge, self-loops (two at node 3), and the isolated node 4.
+EDGES = torch.tensor([[0, 1, 2, 2, 0, 3, 3, 0], [1, 0, 1, 1, 3, 3, 3, 0]])
+N = 5
+
+
+def weights() -> Tensor:
+    generator = torch.Generator().manual_seed(1)
+    return torch.rand(EDGES.shape[1], dtype=torch.float64, generator=generator) + 0.5
+
+
+def dense(edges: Tensor, values: Tensor | None, n: int = N) -> Tensor:
+    matrix = torch.zeros(n, n, dtype=torch.float64)
+    for k, (source, target) in enumerate(edges.T.tolist()):
+        matrix[target, source] += 1.0 if values is None else values[k]
+    return matrix
+
+
+def dense_gcn(values: Tensor | None, fill: float, add_self_loops: bool) -> Tensor:
+    a = dense(EDGES, values)
+    if add_self_loops:
+        a.fill_diagonal_(0.0)
+        for node in range(N):
+            loops = [k for k in range(EDGES.shape[1]) if EDGES[:, k].tolist() == [node, node]]
+            last = 1.0 if values is None else values[loops[-1]] if loops else 0.0
+            a[node, node] = last if loops else fill
+    degrees = a.sum(1)
+    scale = torch.where(degrees > 0, degrees**-0.5, 0.0)
+    return scale[:, None] * a * scale
+
+
+@pytest.mark.parametrize("dtype", [torch.int64, torch.int32])
+def test_edges_by_target(dtype: torch.dtype) -> None:
+    w = weights()
+    adjacency = Adjacency.from_edge_index(EDGES.to(dtype), N, edge_weight=w)
+    torch.testing.assert_close(adjacency.matrix.to_dense(), dense(EDGES, w))
+    order = adjacency.edge_order
+    assert EDGES[0][order].tolist() == adjacency.matrix.indices.tolist()
+    assert EDGES[1][order].tolist() == adjacency.matrix.rows.tolist()
+    torch.testing.assert_close(adjacency.edge_values(w), adjacency.matrix.values)
+    ordered = Adjacency.from_edge_index(EDGES[:, order].to(dtype), N)
+    assert ordered.edge_order is None
+    assert ordered.matrix.indices.tolist() == adjacency.matrix.indices.tolist()
+
+
+@pytest.mark.parametrize(
+    ("edges", "error", "message"),
+    [
+        ([[0, 1]], TypeError, "edge_index must be a torch tensor, got list"),
+        (torch.zeros(2, 3), TypeError, r"dtype int64 or int32, got torch\.float32"),
+        (torch.zeros(3, 2, dtype=torch.int64), ValueError, r"shape \(2, n_edges\), got \(3, 2\)"),
+        (torch.tensor([[0, 5], [0, 1]]), IndexError, r"sources.*\[0, 5\), got 5 at position 1"),
+        (torch.tensor([[0, 1], [0, -1]]), IndexError, r"targets.*\[0, 5\), got -1 at position 1"),
+    ],
+)
+def test_wrong_edges_are_named(edges, error, message) -> None:
+    with pytest.raises(error, match=message):
+        Adjacency.from_edge_index(edges, N)
+    with pytest.raises(error, match=message):
+        as_adjacency(edges, None, N)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("improved", [False, True])
+@pytest.mark.parametrize("add_self_loops", [False, True])
+def test_gcn_matrix(weighted: bool, improved: bool, add_self_loops: bool) -> None:
+    w = weights() if weighted else None
+    adjacency = Adjacency.from_edge_index(EDGES, N, edge_weight=w)
+    matrix = adjacency.gcn_matrix(improved, add_self_loops, dtype=torch.float64)
+    expected = dense_gcn(w, 2.0 if improved else 1.0, add_self_loops)
+    torch.testing.assert_close(matrix.to_dense(), expected)
+    assert adjacency.gcn_matrix(improved, add_self_loops, dtype=torch.float64) is matrix
+
+
+def test_gradient_of_the_weights() -> None:
+    w = weights().requires_grad_()
+
+    def matrices(w: Tensor) -> Tensor:
+        adjacency = as_adjacency(EDGES, w, N)
+        made = [
+            adjacency.gcn_matrix(dtype=torch.float64),
+            adjacency.cheb_matrix("sym", 2.0, dtype=torch.float64),
+            adjacency.mean_matrix(dtype=torch.float64),
+        ]
+        return torch.cat([matrix.to_dense() for matrix in made])
+
+    torch.autograd.gradcheck(matrices, (w,))
+
+
+@pytest.mark.parametrize("normalization", [None, "sym", "rw"])
+@pytest.mark.parametrize("lambda_max", [None, 1.7])
+def test_cheb_matrix(normalization: str | None, lambda_max: float | None) -> None:
+    w = weights()
+    a = dense(EDGES, w).fill_diagonal_(0.0)
+    degrees = a.sum(0)  # of the edges that leave a node
+    inverse = torch.where(degrees > 0, 1 / degrees, 0.0)
+    laplacian = {
+        None: degrees.diag() - a,
+        "rw": torch.eye(N) - a * inverse,
+        "sym": torch.eye(N) - inverse.sqrt()[:, None] * a * inverse.sqrt(),
+    }[normalization]
+    largest = lambda_max
+    if largest is None:  # of the entries, where the duplicate edge has two
+        adjacency = Adjacency.from_edge_index(EDGES, N, edge_weight=w)
+        largest = 2.0 * float(laplacian.max())
+    adjacency = Adjacency.from_edge_index(EDGES, N, edge_weight=w)
+    matrix = adjacency.cheb_matrix(normalization, lambda_max, dtype=torch.float64)
+    torch.testing.assert_close(matrix.to_dense(), 2 * laplacian / largest - torch.eye(N))
+
+
+def test_mean_and_self_looped() -> None:
+    adjacency = Adjacency.from_edge_index(EDGES, N)
+    a = dense(EDGES, None)
+    torch.testing.assert_close(
+        adjacency.mean_matrix(dtype=torch.float64).to_dense(), a / a.sum(1, True).clamp(min=1)
+    )
+    looped = adjacency.self_looped()
+    assert adjacency.self_looped() is looped
+    torch.testing.assert_close(
+        looped.matrix.to_dense(torch.float64), a.fill_diagonal_(0.0) + torch.eye(N)
+    )
+    for entry, edge in enumerate(looped.edge_order.tolist()):
+        row, column = int(looped.matrix.rows[entry]), int(looped.matrix.indices[entry])
+        assert (edge == -1) == (row == column)
+        assert edge == -1 or EDGES[:, edge].tolist() == [column, row]
+
+
+@pytest.mark.parametrize("targets", [[3, 1], [4], [], [0, 1, 2, 3, 4]])
+def test_restricted_rows_are_those_of_the_whole_graph(targets: list[int]) -> None:
+    adjacency = Adjacency.from_edge_index(EDGES, N, edge_weight=weights())
+    block, sources = adjacency.restrict(torch.tensor(targets, dtype=torch.int64))
+    assert sources[: len(targets)].tolist() == targets
+    assert len(set(sources.tolist())) == len(sources)
+    assert (block.n_target, block.n_source) == (len(targets), len(sources))
+    for matrix in (
+        lambda a: a.matrix,
+        lambda a: a.gcn_matrix(dtype=torch.float64),
+        lambda a: a.cheb_matrix(dtype=torch.float64),
+        lambda a: a.mean_matrix(dtype=torch.float64),
+    ):
+        whole, part = matrix(adjacency).to_dense(), torch.zeros(len(targets), N).double()
+        part[:, sources] = matrix(block).to_dense()
+        torch.testing.assert_close(part, whole[targets])
+    looped = block.self_looped().matrix.to_dense()
+    whole = adjacency.self_looped().matrix.to_dense()
+    torch.testing.assert_close(looped, whole[targets][:, sources])
+    kept = block.edge_order.tolist()
+    assert [EDGES[1, k] for k in kept] == [targets[r] for r in block.matrix.rows.tolist()]
+    assert [EDGES[0, k] for k in kept] == sources[block.matrix.indices.long()].tolist()
+
+
+def test_wrong_targets_are_named() -> None:
+    adjacency = Adjacency.from_edge_index(EDGES, N)
+    with pytest.raises(IndexError, match=r"targets must be in \[0, 5\), got 5 at position 0"):
+        adjacency.restrict(torch.tensor([5]))
+    with pytest.raises(ValueError, match="targets must be distinct"):
+        adjacency.restrict(torch.tensor([1, 1]))
+    block = Adjacency.from_edge_index(torch.tensor([[0, 3], [0, 1]]), 4, 2)
+    assert block.is_bipartite
+    with pytest.raises(ValueError, match=r"restrict\(\)"):
+        block.gcn_matrix()
+
+
+@pytest.mark.parametrize("directed", [False, True])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_graph_to_adjacency(directed: bool, weighted: bool) -> None:
+    edges = [(0, 1, 2.0), (2, 1, 3.0), (3, 3, 0.5), (0, 3, 1.5)]
+    graph = Graph.from_edges(edges if weighted else [e[:2] for e in edges], directed=directed)
+    adjacency = graph.to_adjacency()
+    arcs = np.repeat(np.arange(graph.n_nodes), np.diff(graph.indptr)), graph.indices
+    expected = torch.zeros(graph.n_nodes, graph.n_nodes)
+    w = np.ones(len(graph.indices)) if graph.weights is None else graph.weights
+    expected[arcs[1].copy(), arcs[0].copy()] = torch.tensor(w, dtype=torch.float32)
+    torch.testing.assert_close(adjacency.matrix.to_dense(), expected)
+    order = adjacency.edge_order
+    order = np.arange(len(w)) if order is None else order.numpy()
+    for entry, arc in enumerate(order):
+        joined = {int(adjacency.matrix.rows[entry]), int(adjacency.matrix.indices[entry])}
+        assert joined == {int(arcs[0][arc]), int(arcs[1][arc])}
+    assert as_adjacency(graph, None, 4) is as_adjacency(graph, None, 4)
+
+
+@pytest.mark.filterwarnings("ignore:Sparse")
+def test_torch_sparse_tensor_has_targets_as_rows() -> None:
+    a = dense(EDGES, weights())
+    for sparse in (a.to_sparse_csr(), a.to_sparse_coo(), a.to_sparse_coo().coalesce()):
+        adjacency = as_adjacency(sparse, None, N)
+        torch.testing.assert_close(adjacency.matrix.to_dense(), a)
+        assert as_adjacency(sparse, None, N) is adjacency
+        assert as_sparse_matrix(sparse) is as_sparse_matrix(sparse)
+    with pytest.raises(ValueError, match="5 sources and 5 targets, but the features for 6 and 6"):
+        as_adjacency(sparse, None, 6)
+
+
+def test_what_is_made_of_a_tensor_is_remembered_while_it_lives_unchanged() -> None:
+    gc.collect()
+    before = len(_memory._MADE)
+    edges, w = EDGES.clone(), weights()
+    plain, weighted = as_adjacency(edges, None, N), as_adjacency(edges, w, N)
+    assert as_adjacency(edges, None, N) is plain
+    assert as_adjacency(edges, w, N) is weighted
+    w[0] = 9.0
+    assert 9.0 in as_adjacency(edges, w, N).matrix.values
+    assert 9.0 not in weighted.matrix.values
+    edges[1, 0] = 2
+    changed = as_adjacency(edges, None, N)
+    assert changed is not plain
+    torch.testing.assert_close(changed.matrix.to_dense(torch.float64), dense(edges, None))
+    with torch.inference_mode():
+        assert as_adjacency(edges.clone(), None, N).n_target == N
+    del edges, w, plain, weighted, changed
+    gc.collect()
+    assert len(_memory._MADE) == before
+
+
+def test_sparse_matrix_checks() -> None:
+    indptr, indices = torch.tensor([0, 1, 2]), torch.tensor([0, 2])
+    with pytest.raises(IndexError, match=r"indices must be in \[0, 2\), got 2 at position 1"):
+        SparseMatrix(indptr, indices, None, (2, 2))
+    with pytest.raises(ValueError, match=r"indptr must have shape \(4,\)"):
+        SparseMatrix(indptr, indices, None, (3, 3))
+    with pytest.raises(ValueError, match="must not fall, but does after position 1"):
+        SparseMatrix(torch.tensor([0, 3, 2]), indices, None, (2, 3))
+    with pytest.raises(TypeError, match=r"floating dtype, got torch\.int64"):
+        SparseMatrix(indptr, indices, torch.tensor([1, 2]), (2, 3))
+    with pytest.raises(AttributeError, match="immutable"):
+        SparseMatrix(indptr, indices, None, (2, 3)).values = None
+
+
+def test_sparse_matrix_views() -> None:
+    import scipy.sparse as sp
+
+    matrix = SparseMatrix.from_scipy(sp.random_array((6, 4), density=0.5, rng=0), torch.float64)
+    dense = matrix.to_dense()
+    pattern, order = matrix.transposed
+    torch.testing.assert_close(pattern.with_values(matrix.values[order]).to_dense(), dense.T)
+    assert matrix.with_values(None).transposed[1] is order
+    rows = torch.tensor([3, 0, 3], dtype=torch.int32)
+    torch.testing.assert_close(matrix.select_rows(rows).to_dense(), dense[[3, 0, 3]])
+    torch.testing.assert_close(matrix.to_torch().to_dense(), dense)
+    assert matrix.to(dtype=torch.float32).dtype == torch.float32
+    assert matrix.to(dtype=torch.float32) is matrix.to(dtype=torch.float32)
+    assert matrix.to(dtype=torch.float64) is matrix
+    assert "shape=(6, 4)" in repr(matrix)
