@@ -1,24 +1,46 @@
-"""Graphs with labels: found on disk, downloaded, or made of the running Python."""
+"""Graphs with labels: found on disk, downloaded, or made of the running Python.
+
+`Dataset` is a graph with labels, `NodeDataset` one with features and masks too, `GraphDataset` many
+small graphs with targets. The floor below: numpy and scipy only, no torch.
+"""
 
 from collections.abc import Callable, Mapping
 
 from graphembed._validation import boolean, check_params, one_of
-from graphembed.datasets._dataset import Dataset
+from graphembed.datasets._actor import load_actor
+from graphembed.datasets._dataset import Dataset, GraphDataset, GraphSample, NodeDataset
+from graphembed.datasets._esol import load_esol
 from graphembed.datasets._karate import load_karate
 from graphembed.datasets._mat import load_blogcatalog, load_mat, load_ppi
 from graphembed.datasets._musae import load_musae
+from graphembed.datasets._npz import load_amazon, load_coauthor, load_npz
+from graphembed.datasets._planetoid import load_planetoid
 from graphembed.datasets._python_imports import load_python_imports
+from graphembed.datasets._splits import Split, split_fractions, split_indices, split_per_class
 
 __all__ = [
     "Dataset",
+    "GraphDataset",
+    "GraphSample",
+    "NodeDataset",
+    "Split",
     "available",
     "load",
+    "load_actor",
+    "load_amazon",
     "load_blogcatalog",
+    "load_coauthor",
+    "load_esol",
     "load_karate",
     "load_mat",
     "load_musae",
+    "load_npz",
+    "load_planetoid",
     "load_ppi",
     "load_python_imports",
+    "split_fractions",
+    "split_indices",
+    "split_per_class",
 ]
 
 _LOADERS: Mapping[str, Callable[[bool], Dataset]] = {
@@ -28,6 +50,14 @@ _LOADERS: Mapping[str, Callable[[bool], Dataset]] = {
     "musae-lastfm": lambda download: load_musae("lastfm", download=download),
     "karate": lambda download: load_karate(),
     "python-imports": lambda download: load_python_imports(),
+    "cora": lambda download: load_planetoid("cora", download=download),
+    "citeseer": lambda download: load_planetoid("citeseer", download=download),
+    "pubmed": lambda download: load_planetoid("pubmed", download=download),
+    "amazon-computers": lambda download: load_amazon("computers", download=download),
+    "amazon-photo": lambda download: load_amazon("photo", download=download),
+    "coauthor-cs": lambda download: load_coauthor("cs", download=download),
+    "coauthor-physics": lambda download: load_coauthor("physics", download=download),
+    "actor": lambda download: load_actor(download=download),
 }
 
 
@@ -43,7 +73,7 @@ def available() -> tuple[str, ...]:
 
 
 def load(name: str, *, download: bool = True) -> Dataset:
-    """Load a dataset by its name.
+    """Load a dataset of one graph by its name.
 
     Parameters
     ----------
@@ -55,7 +85,9 @@ def load(name: str, *, download: bool = True) -> Dataset:
     Returns
     -------
     Dataset
-        The graph, its labels, and their names.
+        The graph, its labels, and their names; a `NodeDataset` where there are features. Masks that
+        are drawn at random are different ones every time: the loader of the dataset takes a
+        `random_state`.
 
     Raises
     ------

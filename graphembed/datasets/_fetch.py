@@ -28,12 +28,15 @@ def fetch_file(file: RemoteFile, *, download: bool = True) -> bytes:
     """Give the contents of one file, from where it is found first."""
     data = data_dir()
     cached = cache_dir() / file.path
-    for path in (cached,) if data is None else (data / file.path, cached):
+    places = (cached,) if data is None else (data / file.path, cached)
+    for path in places:
         if path.is_file():
             return _read_checked(path, file)
     if not download:
+        looked = " nor ".join(repr(str(path)) for path in places)
         raise DatasetNotFoundError(
-            f"{file.path} is not on this machine, and download=False: {by_hand(file, cached)}"
+            f"{file.path} is not on this machine (there is no {looked}), and download=False: "
+            f"{by_hand(file, cached)}"
         )
     download_file(file, cached, hint=by_hand(file, cached))
     return _read_checked(cached, file)
