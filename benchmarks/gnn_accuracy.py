@@ -52,7 +52,7 @@ def train(task: Task) -> dict[str, Any]:
     if contender == "PyG":
         from pyg_sparse import with_sparse_features as start
     else:
-        from networks import with_our_features as start
+        from networks import with_our_layers as start
     training = start(load(dataset), model)
     begin = time.perf_counter()
     figures = _scores(training, epochs, PATIENCE.get(model))

@@ -10,8 +10,11 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from citation import Citation
+from citation import edge_index_of
 from torch import Tensor, nn
+
+import graphembed.nn
+from graphembed.datasets import NodeDataset
 
 
 @dataclass(frozen=True)
@@ -79,14 +82,12 @@ class Training:
     model: nn.Module
     x: Any
     edge_index: Any
-    citation: Citation
+    data: NodeDataset
 
     def __post_init__(self) -> None:
-        recipe = self.model.recipe
-        self.y = torch.from_numpy(self.citation.y)
-        self.train, self.val, self.test = (
-            _mask(nodes, len(self.y))
-            for nodes in (self.citation.train, self.citation.val, self.citation.test)
+        recipe, data = self.model.recipe, self.data
+        self.y, self.train, self.val, self.test = map(
+            torch.from_numpy, (data.y, data.train_mask, data.val_mask, data.test_mask)
         )
         layers = (self.model.conv1, self.model.conv2)
         self.optimizer = torch.optim.Adam(
@@ -121,15 +122,27 @@ class Training:
         return float(loss), float(right[self.val].mean()), float(right[self.test].mean())
 
 
-def _mask(nodes: Any, n: int) -> Tensor:
-    mask = torch.zeros(n, dtype=torch.bool)
-    mask[torch.from_numpy(nodes)] = True
-    return mask
-
-
-def as_written(citation: Citation, name: str, library: Any) -> Training:
+def as_written(data: NodeDataset, name: str, library: Any) -> Training:
     """The script as PyG's users have it: dense features, layers of `library`."""
-    n_features, n_classes = citation.x.shape[1], int(citation.y.max()) + 1
-    model = Network(RECIPES[name], library, n_features, n_classes)
-    x = torch.from_numpy(citation.x.toarray())
-    return Training(model, x, torch.from_numpy(citation.edge_index), citation)
+    model = Network(RECIPES[name], library, data.n_features, data.n_labels)
+    return Training(model, torch.from_numpy(data.x.toarray()), edge_index_of(data), data)
+
+
+class OurNetwork(Network):
+    """The same with our layers and sparse features: another dropout, or they would be dense."""
+
+    def __init__(self, recipe: Recipe, n_features: int, n_classes: int) -> None:
+        super().__init__(recipe, graphembed.nn, n_features, n_classes)
+        self.dropout = graphembed.nn.Dropout(recipe.dropout)
+
+    def forward(self, x: Any, edge_index: Any) -> Tensor:
+        """Return a row of logits for each node."""
+        x = self.recipe.activation(self.conv1(self.dropout(x), edge_index))
+        return self.conv2(self.dropout(x), edge_index)
+
+
+def with_our_layers(data: NodeDataset, name: str) -> Training:
+    """The script with our layers, sparse features and our form of the edges."""
+    model = OurNetwork(RECIPES[name], data.n_features, data.n_labels)
+    x = graphembed.nn.SparseMatrix.from_scipy(data.x)
+    return Training(model, x, data.graph.to_adjacency(), data)

@@ -10,9 +10,11 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 import torch_geometric.nn as pyg
-from citation import Citation
+from citation import edge_index_of
 from networks import RECIPES, Network, Training
 from torch import Tensor, nn
+
+from graphembed.datasets import NodeDataset
 
 
 class Features:
@@ -126,8 +128,7 @@ class SparseNetwork(Network):
         return self.conv2(F.dropout(self.recipe.activation(x), p, self.training), edge_index)
 
 
-def with_sparse_features(citation: Citation, name: str) -> Training:
+def with_sparse_features(data: NodeDataset, name: str) -> Training:
     """The script with CSR features."""
-    model = SparseNetwork(name, citation.x.shape[1], int(citation.y.max()) + 1)
-    x = Features.from_scipy(citation.x)
-    return Training(model, x, torch.from_numpy(citation.edge_index), citation)
+    model = SparseNetwork(name, data.n_features, data.n_labels)
+    return Training(model, Features.from_scipy(data.x), edge_index_of(data), data)

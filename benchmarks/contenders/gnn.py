@@ -9,9 +9,10 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from citation import Citation, load
+from citation import load
 
 from contenders import Contender
+from graphembed.datasets import NodeDataset
 
 Epoch = Callable[[], float]  # trains one epoch and returns the loss
 _FEWEST = 3
@@ -41,30 +42,30 @@ def finish(result: tuple[int, float], case: dict[str, Any]) -> dict[str, Any]:
     return {"work": result[0], "loss": result[1]}
 
 
-def _pyg(citation: Citation, model: str) -> Epoch:
+def _pyg(data: NodeDataset, model: str) -> Epoch:
     import torch_geometric.nn
     from networks import as_written
 
-    return as_written(citation, model, torch_geometric.nn).epoch
+    return as_written(data, model, torch_geometric.nn).epoch
 
 
-def _pyg_sparse(citation: Citation, model: str) -> Epoch:
+def _pyg_sparse(data: NodeDataset, model: str) -> Epoch:
     from pyg_sparse import with_sparse_features
 
-    return with_sparse_features(citation, model).epoch
+    return with_sparse_features(data, model).epoch
 
 
-def _dense(citation: Citation, model: str) -> Epoch:
+def _dense(data: NodeDataset, model: str) -> Epoch:
     import graphembed.nn
     from networks import as_written
 
-    return as_written(citation, model, graphembed.nn).epoch
+    return as_written(data, model, graphembed.nn).epoch
 
 
-def _script(citation: Citation, model: str, dense: bool = False) -> Epoch:
-    from networks import with_our_features
+def _script(data: NodeDataset, model: str) -> Epoch:
+    from networks import with_our_layers
 
-    return with_our_features(citation, model).epoch
+    return with_our_layers(data, model).epoch
 
 
 CONTENDERS = {
