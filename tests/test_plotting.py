@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from scipy import sparse
 
 import graphembed._validation as validation
-from graphembed.plotting import plot_embedding
+from graphembed.plotting import plot_confusion_matrix, plot_embedding, plot_learning_curve
 
 
 @pytest.fixture(scope="module")
@@ -225,7 +225,7 @@ def state():
     settings = {key: dict.__getitem__(matplotlib.rcParams, key) for key in matplotlib.rcParams}
     return settings, np.random.get_state()[1].tolist()
 before = state()
-from graphembed.plotting import plot_embedding
+from graphembed.plotting import plot_confusion_matrix, plot_embedding, plot_learning_curve
 ax = plot_embedding(np.random.default_rng(0).normal(size=(30, 4)), np.arange(30) % 3)
 ax.figure.savefig(sys.argv[1])
 assert "matplotlib.pyplot" not in sys.modules
@@ -234,3 +234,87 @@ assert state() == before
     path = tmp_path / "picture.png"
     subprocess.run([sys.executable, "-c", code, str(path)], check=True, timeout=120)
     assert path.read_bytes().startswith(b"\x89PNG")
+
+
+# -- How a training went ---------------------------------------------------------------------
+
+HISTORY = {
+    "epoch": [1, 2, 3],
+    "seconds": [0.1, 0.1, 0.1],
+    "train_loss": [2.0, 1.0, 0.5],
+    "val_loss": [2.1, 1.5, 1.6],
+    "val_accuracy": [0.2, 0.7, 0.6],
+}
+
+
+def test_learning_curve_draws_every_column():
+    loss, accuracy = plot_learning_curve(HISTORY, best_epoch=2)
+    assert [line.get_ydata().tolist() for line in loss.lines[:2]] == [
+        HISTORY["train_loss"],
+        HISTORY["val_loss"],
+    ]
+    assert accuracy.lines[0].get_ydata().tolist() == HISTORY["val_accuracy"]
+    assert accuracy.lines[0].get_color() == loss.lines[1].get_color() != loss.lines[0].get_color()
+    assert [ax.lines[-1].get_xdata()[0] for ax in (loss, accuracy)] == [2, 2]
+    assert legend_lines(loss) == ["training", "validation", "epoch 2"]
+    assert (loss.get_ylabel(), accuracy.get_ylabel()) == ("loss", "accuracy")
+    assert loss.figure is accuracy.figure
+    assert len(loss.figure.axes) == 2
+
+
+def test_learning_curve_without_validation():
+    (loss,) = plot_learning_curve({"epoch": [1, 2], "train_loss": [1.0, 0.5]})
+    assert legend_lines(loss) == ["training"]
+    assert loss.get_xlabel() == "epoch"
+
+
+@pytest.mark.parametrize(
+    ("history", "best_epoch", "message"),
+    [
+        ({}, None, "history must have 'epoch', got nothing"),
+        ({"epoch": [1]}, None, "history must have 'train_loss', got epoch"),
+        ({**HISTORY, "val_loss": [1.0]}, None, r"history\['val_loss'\] .* each epoch.*\(1,\)"),
+        ({"epoch": [], "train_loss": []}, None, "one number for each epoch"),
+        (HISTORY, 9, "best_epoch must be an epoch of history, got 9"),
+        (HISTORY, 0, "best_epoch must be None or an int >= 1 .* got 0"),
+    ],
+)
+def test_bad_histories(history, best_epoch, message):
+    with pytest.raises(ValueError, match=message):
+        plot_learning_curve(history, best_epoch=best_epoch)
+
+
+def test_confusion_matrix_counts():
+    true = np.array(["a", "a", "a", "b", "b", "c"])
+    predicted = np.array(["a", "a", "b", "b", "b", "a"])
+    ax = plot_confusion_matrix(true, predicted, class_names={"a": "$x_", "b": "B"})
+    ax.figure.draw_without_rendering()
+    cells = {
+        tuple(int(v) for v in reversed(text.get_position())): text.get_text() for text in ax.texts
+    }
+    assert cells == {(0, 0): "2", (0, 1): "1", (1, 1): "2", (2, 0): "1"}
+    np.testing.assert_allclose(ax.images[0].get_array(), [[2 / 3, 1 / 3, 0], [0, 1, 0], [1, 0, 0]])
+    for labels in (ax.get_xticklabels(), ax.get_yticklabels()):
+        assert [label.get_text() for label in labels] == ["$x_", "B", "c"]
+    assert "66.7% of 6 nodes" in ax.get_title(loc="left")
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("predicted", "true")
+
+
+@pytest.mark.parametrize(
+    ("true", "predicted"), [([], []), ([0, 1], [0]), ([[0, 1]], [[0, 1]]), (0, 0)]
+)
+def test_bad_classes(true, predicted):
+    with pytest.raises(ValueError, match="1-D, of the same length and not empty, got shapes"):
+        plot_confusion_matrix(true, predicted)
+
+
+@pytest.mark.parametrize(
+    "draw", [lambda: plot_learning_curve(HISTORY), lambda: plot_confusion_matrix([0], [0])]
+)
+def test_pictures_of_training_without_matplotlib(monkeypatch, draw):
+    def missing(name):
+        raise ModuleNotFoundError(f"No module named {name!r}", name=name.split(".")[0])
+
+    monkeypatch.setattr(validation.importlib, "import_module", missing)
+    with pytest.raises(ImportError, match=r"pip install 'graphembed\[plot\]'"):
+        draw()

@@ -15,13 +15,19 @@ def first_order_cells(graph: Graph, n_threads: int) -> NDArray[np.uint64]:
     """Alias cells of every row, if the graph is weighted. O(n_arcs) time, 8 bytes per arc."""
     if graph.weights is None:
         return np.empty(0, np.uint64)
-    weights = graph.weights
-    cells = np.empty(graph.n_arcs, np.uint64)
+    return alias_cells(graph.indptr, graph.weights, n_threads)
+
+
+def alias_cells(
+    indptr: NDArray[np.int64], weights: NDArray[np.float32], n_threads: int
+) -> NDArray[np.uint64]:
+    """Alias cells of every row of a CSR structure. O(n_arcs) time, 8 bytes per arc."""
+    cells = np.empty(len(weights), np.uint64)
 
     def kernel(begin: int, end: int, n: int) -> None:
-        _alias.build_alias(graph.indptr, weights, cells, begin, end, n)
+        _alias.build_alias(indptr, weights, cells, begin, end, n)
 
-    run_parallel(kernel, graph.n_nodes, n_threads, work=graph.n_arcs)
+    run_parallel(kernel, len(indptr) - 1, n_threads, work=len(weights))
     return cells
 
 
@@ -47,13 +53,19 @@ def strengths(graph: Graph, n_threads: int) -> NDArray[np.float64]:
     """Sum of the weights of every row, if the graph is weighted."""
     if graph.weights is None:
         return np.empty(0, np.float64)
-    weights = graph.weights
-    sums = np.empty(graph.n_nodes, np.float64)
+    return row_sums(graph.indptr, graph.weights, n_threads)
+
+
+def row_sums(
+    indptr: NDArray[np.int64], weights: NDArray[np.float32], n_threads: int
+) -> NDArray[np.float64]:
+    """Sum of the weights of every row of a CSR structure."""
+    sums = np.empty(len(indptr) - 1, np.float64)
 
     def kernel(begin: int, end: int, n: int) -> None:
-        _alias.sum_rows(graph.indptr, weights, sums, begin, end, n)
+        _alias.sum_rows(indptr, weights, sums, begin, end, n)
 
-    run_parallel(kernel, graph.n_nodes, n_threads, work=graph.n_arcs)
+    run_parallel(kernel, len(indptr) - 1, n_threads, work=len(weights))
     return sums
 
 

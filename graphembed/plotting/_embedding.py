@@ -1,8 +1,4 @@
-"""Draw an embedding as a picture: two dimensions, one colour per class, a readable legend.
-
-Figures are built with `matplotlib.figure.Figure`, never with ``pyplot``: no backend is chosen, no
-window is opened, and nothing global changes.
-"""
+"""Draw an embedding as a picture: two dimensions, one colour per class, a readable legend."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,27 +10,13 @@ from scipy import sparse
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped, unused-ignore]
 
 from graphembed._validation import check_params, draw_seed, import_optional, int_at_least, one_of
+from graphembed.plotting._style import PALETTE, new_figure, shorten
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["plot_embedding"]
-
-# Paul Tol's "muted" scheme: nine colours that stay apart for colour-blind readers.
-_PALETTE: Final = (
-    "#332288",
-    "#CC6677",
-    "#117733",
-    "#88CCEE",
-    "#882255",
-    "#DDCC77",
-    "#44AA99",
-    "#AA4499",
-    "#999933",
-)
 _OTHER: Final = "#B0B0B0"
 _UNLABELLED: Final = "#E0E0E0"
-_MAX_NAME: Final = 26
 _MIN_POINTS_FOR_THREADS: Final = 1000
 _METHOD_NAMES: Final = {"tsne": "t-SNE", "pca": "PCA"}
 _CONSTRAINTS: Final = {"method": one_of(*_METHOD_NAMES), "max_points": int_at_least(1)}
@@ -102,7 +84,7 @@ def plot_embedding(
     -----
     With n points drawn, O(n * log(n)) time and O(n * n_components) memory.
     """
-    figure_module = import_optional("matplotlib.figure", extra="plot")
+    import_optional("matplotlib.figure", extra="plot")
     check_params({"method": method, "max_points": max_points}, _CONSTRAINTS, owner="plot_embedding")
     vectors = _check_embedding(embedding, method)
     n_nodes = vectors.shape[0]
@@ -112,9 +94,7 @@ def plot_embedding(
     group = classes.group[shown]
     points = _project(vectors[shown], method, seed=int(rng.integers(2**31)))
     if ax is None:
-        figure = figure_module.Figure(figsize=(8.4, 6.2), dpi=150, layout="constrained")
-        figure.get_layout_engine().set(w_pad=0.15, h_pad=0.15)  # inches
-        ax = figure.add_subplot()
+        ax = new_figure(8.4, 6.2).add_subplot()
     _scatter(ax, points, group, classes, order=rng.permutation(len(points)))
     if labels is not None:
         _add_legend(ax, classes)
@@ -145,7 +125,7 @@ def _check_embedding(embedding: npt.ArrayLike, method: str) -> npt.NDArray[np.fl
 def _group_labels(labels: Any, label_names: Sequence[str] | None, n_nodes: int) -> _Classes:
     """Give each of the largest classes a group of its own; then "other" and "no label"."""
     if labels is None:
-        return _Classes(np.zeros(n_nodes, dtype=np.int64), ["nodes"], [_PALETTE[0]])
+        return _Classes(np.zeros(n_nodes, dtype=np.int64), ["nodes"], [PALETTE[0]])
     codes, names = _encode_labels(labels)
     if len(codes) != n_nodes:
         raise ValueError(
@@ -160,11 +140,11 @@ def _group_labels(labels: Any, label_names: Sequence[str] | None, n_nodes: int) 
         names = [str(name) for name in label_names]
     sizes = np.bincount(codes[codes >= 0], minlength=len(names))
     largest = [int(c) for c in np.argsort(-sizes, kind="stable") if sizes[c]]
-    named, rest = largest[: len(_PALETTE)], largest[len(_PALETTE) :]
+    named, rest = largest[: len(PALETTE)], largest[len(PALETTE) :]
     group_of = np.full(len(names) + 1, -1, dtype=np.int64)  # the last entry is for code -1
     group_of[named] = np.arange(len(named))
-    group_names = [_shorten(names[c]) for c in named]
-    colors = list(_PALETTE[: len(named)])
+    group_names = [shorten(names[c]) for c in named]
+    colors = list(PALETTE[: len(named)])
     if rest:
         group_of[rest] = len(group_names)
         group_names.append(f"{len(rest)} other{'s' if len(rest) > 1 else ''}")
@@ -277,7 +257,3 @@ def _add_legend(ax: "Axes", classes: _Classes) -> None:
     for text, name, count in zip(legend.get_texts(), classes.names, counts, strict=True):
         text.set_parse_math(False)
         text.set_text(f"{name} ({count:,})")
-
-
-def _shorten(name: str) -> str:
-    return name if len(name) <= _MAX_NAME else f"{name[: _MAX_NAME - 1]}\N{HORIZONTAL ELLIPSIS}"

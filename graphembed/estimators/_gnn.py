@@ -1,0 +1,183 @@
+"""What a `NodeClassifier` does with torch: model, device, training, outputs."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from tqdm import tqdm
+
+from graphembed.estimators._node_data import Features, Split
+from graphembed.estimators._settings import Settings
+from graphembed.graph import Graph
+from graphembed.nn.adjacency import Adjacency
+from graphembed.nn.models import GAT, GCN, ChebNet, GraphModel, GraphSAGE
+from graphembed.nn.sparse import SparseMatrix
+from graphembed.nn.training import EarlyStopping, Part, evaluate, make_optimizer, train
+
+_MODELS: Mapping[str, type[GraphModel]] = {
+    "gcn": GCN,
+    "cheb": ChebNet,
+    "gat": GAT,
+    "sage": GraphSAGE,
+}
+
+
+def make_model(settings: Settings, n_features: int, n_classes: int) -> GraphModel:
+    """Make the model; its parameters are drawn from torch's generator."""
+    special = {"heads": settings.heads, "K": settings.K}
+    return _MODELS[settings.model](
+        n_features,
+        settings.hidden,
+        n_classes,
+        num_layers=settings.n_layers,
+        dropout=settings.dropout,
+        act=settings.activation,
+        residual=settings.residual,
+        norm=settings.norm,
+        **{name: value for name, value in special.items() if value is not None},
+    )
+
+
+@dataclass(frozen=True)
+class Data:
+    """A graph and its features on a device."""
+
+    graph: Graph
+    x: Any
+    adjacency: Adjacency
+
+    @classmethod
+    def of(cls, graph: Graph, features: Features, device: torch.device) -> "Data":
+        is_dense = isinstance(features, np.ndarray)
+        x = torch.tensor(features) if is_dense else SparseMatrix.from_scipy(features)
+        return cls(graph, x.to(device), Adjacency.from_graph(graph).to(device))
+
+
+def find_device(name: str) -> torch.device:
+    """Turn "auto", "cpu", "cuda" or "cuda:1" into a device that is there."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise ValueError(f"device must be 'auto', 'cpu', 'cuda' or such, got {name!r}") from error
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise ValueError(
+            f"device={name!r}, but torch sees {torch.cuda.device_count()} CUDA devices: "
+            "say device='auto' or 'cpu'"
+        )
+    return device
+
+
+@contextmanager
+def threads(n_threads: int) -> Iterator[None]:
+    """Let torch use so many threads, and as many as before afterwards."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(n_threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@contextmanager
+def seeded(seed: int, device: torch.device) -> Iterator[None]:
+    """Give torch's generators a seed, and their own state back afterwards."""
+    on_cuda = device.type == "cuda"
+    with torch.random.fork_rng(devices=[device] if on_cuda else []):
+        torch.default_generator.manual_seed(seed)
+        if on_cuda:
+            with torch.cuda.device(device):
+                torch.cuda.manual_seed(seed)
+        yield
+
+
+def fit(
+    settings: Settings,
+    data: Data,
+    codes: NDArray[np.int64],
+    split: Split,
+    *,
+    seed: int,
+    verbose: int,
+    callbacks: Sequence[Callable[..., Any]],
+) -> tuple[GraphModel, dict[str, list[float]], int]:
+    """Train a model; return it, its history, and the epoch that it is of."""
+    device = data.adjacency.device
+    y = torch.from_numpy(codes).to(device)
+    train_rows, val_rows = (torch.from_numpy(rows).to(device) for rows in split)
+    with seeded(seed, device):
+        model = make_model(settings, data.x.shape[1], int(codes.max()) + 1).to(device)
+        optimizer = make_optimizer(
+            model,
+            settings.optimizer,
+            lr=settings.lr,
+            weight_decay=settings.weight_decay,
+            decay=settings.decay,
+        )
+        validate = _validation(settings, model, data, y, val_rows) if len(val_rows) else None
+        stopping = (
+            EarlyStopping(settings.early_stopping, settings.patience)
+            if settings.early_stopping
+            else None
+        )
+        with tqdm(total=settings.epochs, desc="training", unit="epoch", disable=not verbose) as bar:
+
+            def show(_: Any, record: dict[str, float]) -> None:
+                bar.update()
+                bar.set_postfix(
+                    {k: f"{v:.3f}" for k, v in record.items() if k not in ("epoch", "seconds")},
+                    refresh=False,
+                )
+
+            history = train(
+                model,
+                optimizer,
+                _batches(settings, model, data, y, train_rows, seed),
+                epochs=settings.epochs,
+                validate=validate,
+                stopping=stopping,
+                callbacks=[show, *callbacks] if verbose else callbacks,
+            )
+    model.eval()
+    if stopping is not None and stopping.best is not None:
+        return model, history, int(stopping.best["epoch"])
+    return model, history, len(history["epoch"])
+
+
+def _batches(
+    settings: Settings, model: GraphModel, data: Data, y: Tensor, rows: Tensor, seed: int
+) -> Iterable[Part]:
+    """What an epoch goes through: one part, or the batches of a loader."""
+    if settings.batch_size is None:
+        return [_part(settings, model, data, y, rows)]
+    raise NotImplementedError
+
+
+def _part(settings: Settings, model: GraphModel, data: Data, y: Tensor, rows: Tensor) -> Part:
+    if settings.norm == "batch":  # whose statistics are those of all nodes
+        return Part(data.x, data.adjacency, y[rows], rows)
+    return Part.of(model, data.x, data.adjacency, y, rows)
+
+
+def _validation(
+    settings: Settings, model: GraphModel, data: Data, y: Tensor, rows: Tensor
+) -> Callable[[Any], tuple[float, float]]:
+    part = Part.of(model, data.x, data.adjacency, y, rows)
+    return lambda model: evaluate(model, part)
+
+
+def outputs(
+    model: GraphModel, data: Data, *, hidden: bool, batch_size: int | None
+) -> NDArray[np.float32]:
+    """Logits, or the last hidden representation, of all nodes."""
+    model.eval()
+    with torch.no_grad():
+        out = (model.hidden if hidden else model)(data.x, data.adjacency)
+    rows: NDArray[np.float32] = out.cpu().numpy()
+    return rows

@@ -1,0 +1,207 @@
+"""Features, labels and masks as a user hands them over: checked, and made plain arrays."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from graphembed.graph import Graph
+
+Features = NDArray[np.float32] | sp.csr_array
+_SPARSE_BELOW = 0.2  # dense features with a smaller part of non-zeros are kept as sparse ones
+
+
+class Labels(NamedTuple):
+    """Classes of the nodes: positions in `classes`, -1 where there is none."""
+
+    codes: NDArray[np.int64]
+    classes: NDArray[Any]
+
+
+class Split(NamedTuple):
+    """Indices of the nodes to train on and of those to validate on."""
+
+    train: NDArray[np.int64]
+    val: NDArray[np.int64]
+
+
+def read_features(X: Any, graph: Graph) -> Features:
+    """Turn `X` into finite float32 numbers, one row for each node."""
+    array = _by_node(X, graph, "X")
+    if sp.issparse(array):
+        array = sp.csr_array(array)
+        values = array.data
+    else:
+        array = values = np.asarray(array)
+    if array.ndim != 2:
+        raise ValueError(f"X must have 2 dimensions, (n_nodes, n_features), got {array.ndim}")
+    if values.dtype.kind not in "fiub":
+        raise TypeError(f"X must hold numbers, got dtype {values.dtype}")
+    _check_length(array, graph, "X")
+    if not array.shape[1]:
+        raise ValueError(
+            "X must have at least 1 column, got 0; without features, give every node one of its "
+            "own: scipy.sparse.eye_array(n_nodes)"
+        )
+    # A float32 may be infinite where the float64 was not; the check below says so.
+    with np.errstate(over="ignore"):
+        array = array.astype(np.float32, copy=False)
+    _check_finite(array)
+    if sp.issparse(array):
+        if not array.has_canonical_format:
+            array = array.copy()  # never changed in place: it may be the user's
+            array.sum_duplicates()
+        return array
+    if np.count_nonzero(array) < _SPARSE_BELOW * array.size:
+        return sp.csr_array(array)
+    return np.ascontiguousarray(array)
+
+
+def _check_finite(array: Any) -> None:
+    values = array.data if sp.issparse(array) else array
+    if np.isfinite(values).all():
+        return
+    if sp.issparse(array):
+        entry = int(np.flatnonzero(~np.isfinite(values))[0])
+        row = int(np.searchsorted(array.indptr, entry, side="right")) - 1
+        column, value = int(array.indices[entry]), values[entry]
+    else:
+        row, column = np.argwhere(~np.isfinite(values))[0].tolist()
+        value = values[row, column]
+    raise ValueError(f"X must be finite in float32, got {value} in row {row}, column {column}")
+
+
+def read_labels(y: Any, graph: Graph) -> Labels:
+    """Turn `y` into codes; -1 among integers and None, NaN among others mean no label."""
+    array = np.asarray(_by_node(y, graph, "y"))
+    if array.ndim != 1:
+        raise ValueError(f"y must have 1 dimension, one class per node, got shape {array.shape}")
+    _check_length(array, graph, "y")
+    if array.dtype.kind not in "biufUO":
+        raise TypeError(f"y must hold integers or strings, got dtype {array.dtype}")
+    if array.dtype.kind == "O":
+        known = np.array([v is not None and v == v for v in array], dtype=bool)  # NaN != NaN
+    elif array.dtype.kind == "f":
+        known = ~np.isnan(array)
+    else:
+        known = np.ones(len(array), dtype=bool)
+    found = array[known]
+    if found.dtype.kind == "O":
+        found = _of_one_kind(found)
+    if found.dtype.kind == "f":
+        broken = np.flatnonzero(found != np.floor(found))
+        if broken.size:
+            raise ValueError(f"y must hold classes, not measurements, got {found[broken[0]]}")
+        found = found.astype(np.int64)
+    if found.dtype.kind in "iu":
+        known[known] = found != -1
+        found = found[found != -1]
+    codes = np.full(len(array), -1, dtype=np.int64)
+    classes, codes[known] = np.unique(found, return_inverse=True)
+    return Labels(codes, classes)
+
+
+def _of_one_kind(objects: NDArray[Any]) -> NDArray[Any]:
+    """Strings, integers or booleans that came as objects."""
+    for kind, dtype in ((str, np.str_), (bool, np.bool_), (int, np.int64), (float, np.float64)):
+        wanted = (kind, np.integer) if kind is int else kind
+        if all(isinstance(v, wanted) for v in objects):
+            return objects.astype(dtype)
+    odd = next(v for v in objects if type(v) is not type(objects[0]) or not isinstance(v, str))
+    raise TypeError(
+        "y must hold strings only or integers only (None: no label), "
+        f"got {objects[0]!r} and {odd!r}"
+    )
+
+
+def read_split(train: Any, val: Any, labels: Labels) -> Split:
+    """Nodes to train on and nodes to validate on; without `train`, all that have a label."""
+    n_nodes = len(labels.codes)
+    val_rows = np.empty(0, np.int64) if val is None else read_mask(val, n_nodes, "val_mask")
+    if train is None:
+        rest = labels.codes >= 0
+        rest[val_rows] = False
+        train_rows = np.flatnonzero(rest)
+    else:
+        train_rows = read_mask(train, n_nodes, "train_mask")
+    for name, rows, given in (("train_mask", train_rows, True), ("val_mask", val_rows, val)):
+        if given is not None and not len(rows):
+            raise ValueError(f"{name} must select at least one node with a label, got none")
+        bare = rows[labels.codes[rows] < 0]
+        if len(bare):
+            raise ValueError(
+                f"{name} selects {len(bare)} nodes without a label in y, the first is node "
+                f"{bare[0]}: leave them out of {name}"
+            )
+    both = np.intersect1d(train_rows, val_rows)
+    if len(both):
+        raise ValueError(
+            f"train_mask and val_mask must not overlap, but both select {len(both)} nodes, "
+            f"the first is node {both[0]}"
+        )
+    if len(labels.classes) < 2:
+        raise ValueError(f"y must have at least 2 classes, got {len(labels.classes)}")
+    return Split(train_rows, val_rows)
+
+
+def read_mask(mask: Any, n_nodes: int, name: str) -> NDArray[np.int64]:
+    """Turn a boolean mask, or indices of nodes, into indices."""
+    array = np.asarray(_detached(mask))
+    if array.ndim != 1:
+        raise ValueError(f"{name} must have 1 dimension, got shape {array.shape}")
+    if array.dtype == np.bool_:
+        if len(array) != n_nodes:
+            raise ValueError(f"{name} must have one bool per node, {n_nodes}, got {len(array)}")
+        return np.flatnonzero(array)
+    if not len(array):
+        return np.empty(0, np.int64)
+    if array.dtype.kind not in "iu":
+        raise TypeError(f"{name} must hold bools or indices of nodes, got dtype {array.dtype}")
+    bad = np.flatnonzero((array < 0) | (array >= n_nodes))
+    if bad.size:
+        raise ValueError(
+            f"{name} must hold indices in [0, {n_nodes}), got {array[bad[0]]} at position {bad[0]}"
+        )
+    values, counts = np.unique(array, return_counts=True)
+    if counts.max() > 1:
+        raise ValueError(f"{name} names node {values[counts.argmax()]} more than once")
+    return array.astype(np.int64)
+
+
+def _by_node(data: Any, graph: Graph, name: str) -> Any:
+    """Rows in the order of the nodes: a pandas object is taken by its index."""
+    if not hasattr(data, "iloc"):
+        return _detached(data)
+    ids = graph.node_ids.tolist()
+    if data.index.tolist() == ids:
+        return data.to_numpy()
+    if not data.index.is_unique or set(data.index) != set(ids):
+        raise ValueError(
+            f"the index of {name} must be the ids of the nodes; or hand over {name}.to_numpy(), "
+            "with the rows in the order of Graph.from_any(G).node_ids"
+        )
+    return data.reindex(ids).to_numpy()
+
+
+def _detached(data: Any) -> Any:
+    """Numpy's or scipy's view of a torch tensor or a `SparseMatrix`; others as they are."""
+    if hasattr(data, "indptr") and hasattr(data, "with_values"):  # a SparseMatrix
+        data = data.to_torch()
+    if not hasattr(data, "detach"):
+        return data
+    tensor = data.detach().cpu()
+    if str(tensor.layout) == "torch.strided":
+        return tensor.numpy()
+    tensor = tensor.to_sparse_csr()
+    parts = (tensor.values(), tensor.col_indices(), tensor.crow_indices())
+    return sp.csr_array(tuple(part.numpy() for part in parts), shape=tuple(tensor.shape))
+
+
+def _check_length(array: Any, graph: Graph, name: str) -> None:
+    if array.shape[0] != graph.n_nodes:
+        raise ValueError(
+            f"{name} must have one row for each of the {graph.n_nodes} nodes of the graph, got "
+            f"{array.shape[0]}; nodes without edges are named by nodes=, for example "
+            f"nodes=range({array.shape[0]})"
+        )
