@@ -19,13 +19,13 @@ _REDUCTIONS = {"add": "sum", "mean": "mean", "min": "amin", "max": "amax", "mul"
 class AttentionConv(nn.Module):  # type: ignore[misc]
     """The frame of an attention layer: self-loops, features of edges, heads, residual and bias.
 
-    A layer adds its own weights before it calls `reset_parameters`, and says in `_attend` how edges
-    are weighed.
+    A layer makes its own weights, then calls `_complete`, and says in `_attend` how edges are
+    weighed.
 
     Parameters
     ----------
     in_channels, out_channels, heads, concat, negative_slope, dropout, add_self_loops, edge_dim, \
-    fill_value, bias, residual
+    fill_value, residual
         As in `GATConv`.
     options : dict
         PyG's other options.
@@ -42,7 +42,6 @@ class AttentionConv(nn.Module):  # type: ignore[misc]
         add_self_loops: bool,
         edge_dim: int | None,
         fill_value: FillValue,
-        bias: bool,
         residual: bool,
         options: dict[str, Any],
     ) -> None:
@@ -68,24 +67,27 @@ class AttentionConv(nn.Module):  # type: ignore[misc]
         self.edge_dim = edge_dim
         self.fill_value = fill_value
         self.residual = residual
-        self.lin_edge: Any = None
-        self.res: Any = None
-        total = out_channels * (heads if concat else 1)
-        if edge_dim is not None:
-            self.lin_edge = self._projection(edge_dim)
-        if residual:
-            width = in_channels if isinstance(in_channels, int) else in_channels[1]
-            self.res = Linear(width, total, bias=False, weight_initializer="glorot")
-        self.register_parameter("bias", nn.Parameter(torch.empty(total)) if bias else None)
 
     def _projection(self, width: int, bias: bool = False) -> Linear:
         """A weight to all heads."""
         return Linear(width, self.heads * self.out_channels, bias, weight_initializer="glorot")
 
-    def _add_attention(self, *names: str) -> None:
-        for name in names:
+    def _complete(self, *attentions: str, bias: bool) -> None:
+        """Add what all attention layers have to their own weights, and draw everything."""
+        total = self.out_channels * (self.heads if self.concat else 1)
+        self.lin_edge: Any = None
+        self.res: Any = None
+        if self.edge_dim is not None:
+            self.lin_edge = self._projection(self.edge_dim)
+        if self.residual:
+            width = self.in_channels
+            width = width if isinstance(width, int) else width[1]
+            self.res = Linear(width, total, bias=False, weight_initializer="glorot")
+        for name in attentions:
             att = nn.Parameter(torch.empty(1, self.heads, self.out_channels))
             self.register_parameter(name, att)
+        self.register_parameter("bias", nn.Parameter(torch.empty(total)) if bias else None)
+        self.reset_parameters()
 
     def reset_parameters(self) -> None:
         """Draw all weights anew and set the bias to zero."""

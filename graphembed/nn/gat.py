@@ -80,7 +80,6 @@ class GATConv(AttentionConv):
             add_self_loops,
             edge_dim,
             fill_value,
-            bias,
             residual,
             options,
         )
@@ -92,8 +91,8 @@ class GATConv(AttentionConv):
         else:
             self.lin_src = self._projection(in_channels[0])
             self.lin_dst = self._projection(in_channels[1])
-        self._add_attention("att_src", "att_dst", *([] if edge_dim is None else ["att_edge"]))
-        self.reset_parameters()
+        of_edges = [] if edge_dim is None else ["att_edge"]
+        self._complete("att_src", "att_dst", *of_edges, bias=bias)
 
     def _attend(
         self, inputs: Inputs, matrix: SparseMatrix, edge_features: Tensor | None, wanted: bool

@@ -84,7 +84,6 @@ class GATv2Conv(AttentionConv):
             add_self_loops,
             edge_dim,
             fill_value,
-            bias,
             residual,
             options,
         )
@@ -92,8 +91,7 @@ class GATv2Conv(AttentionConv):
         source, target = (in_channels,) * 2 if isinstance(in_channels, int) else in_channels
         self.lin_l = self._projection(source, bias)
         self.lin_r = self.lin_l if share_weights else self._projection(target, bias)
-        self._add_attention("att")
-        self.reset_parameters()
+        self._complete("att", bias=bias)
 
     def _attend(
         self, inputs: Inputs, matrix: SparseMatrix, edge_features: Tensor | None, wanted: bool

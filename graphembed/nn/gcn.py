@@ -44,9 +44,9 @@ class GCNConv(nn.Module):  # type: ignore[misc]
     x and ``x W`` is propagated, and of a sparse x only what it stores is multiplied.
 
     As in PyG, the degrees count the edges that arrive; W is drawn by Glorot's law and b starts at
-    zero. Unlike PyG, a self-loop in a sparse `edge_index` keeps its weight as one in a dense
-    `edge_index` does (PyG adds 1 to it there), a graph without edges and self-loops gives b, and
-    bipartite blocks of mini-batches are accepted.
+    zero. Unlike PyG, `improved` is obeyed on edges without weights, too; a self-loop in a sparse
+    `edge_index` keeps its weight, as one in a dense `edge_index` does (PyG adds to it); and blocks
+    of mini-batches are accepted.
     """
 
     def __init__(
