@@ -5,14 +5,13 @@
 The public split, 200 epochs, two layers: accuracy in % after the last epoch, and after the one
 with the best validation loss. GAT is also trained as in its paper, until neither the loss nor the
 accuracy of validation has reached its best for 100 epochs, and scored at the last epoch at which
-both had. Both train by the same script with the same recipe, on sparse features (see pyg_sparse.py
-for PyG's). Mean and standard deviation over the seeds.
+both had. "PyG" and "graphembed" are their layers in the same script with the same recipe, on sparse
+features (see pyg_sparse.py for PyG's); "NodeClassifier" is ours with its own loop and defaults.
+Mean and standard deviation over the seeds.
 """
 
-import argparse
 import itertools
 import multiprocessing
-import os
 import statistics
 import time
 from collections.abc import Iterable
@@ -30,7 +29,7 @@ from common import (
 
 DATASETS = ("cora", "citeseer")
 MODELS = ("gcn", "cheb", "gat", "sage")
-CONTENDERS = ("PyG", "graphembed")
+CONTENDERS = ("PyG", "graphembed", "NodeClassifier")
 EPOCHS = 200
 PATIENCE = {"gat": 100}
 MOST_EPOCHS = 5000  # with patience
@@ -41,43 +40,91 @@ HEADER = ("data", "network", "contender", *(x for s in SCORES.values() for x in 
 Task = tuple[str, str, str, int, int]  # dataset, network, contender, seed, epochs
 
 
+class Scores:
+    """Test accuracies at the epochs that each rule chooses."""
+
+    def __init__(self, epochs: int, patience: int | None) -> None:
+        self.epochs, self.patience = epochs, patience
+        self.chosen: dict[str, float] = {}
+        self.epoch = self.stopped = self.waited = 0
+        self.least, self.most = float("inf"), 0.0
+
+    def update(self, loss: float, accuracy: float, test: float) -> bool:
+        """Take in validation and test of an epoch; returns whether it was the last one."""
+        self.epoch += 1
+        if self.epoch <= self.epochs:
+            self.chosen["last"] = test
+            if loss < self.least:
+                self.chosen["best_loss"] = test
+        waits = self.patience is not None and self.waited < self.patience
+        if waits:
+            low, high = loss <= self.least, accuracy >= self.most
+            if low and high:
+                self.chosen["patience"] = test
+            self.waited = 0 if low or high else self.waited + 1
+            self.stopped = self.epoch
+            waits = self.waited < self.patience and self.epoch < MOST_EPOCHS
+        self.least, self.most = min(self.least, loss), max(self.most, accuracy)
+        return self.epoch >= self.epochs and not waits
+
+
 def train(task: Task) -> dict[str, Any]:
     """Train once, on one thread."""
     import torch
-    from citation import load
 
-    dataset, model, contender, seed, epochs = task
+    _, model, contender, seed, epochs = task
     torch.set_num_threads(1)
     torch.manual_seed(seed)
-    if contender == "PyG":
+    scores = Scores(epochs, PATIENCE.get(model))
+    begin = time.perf_counter()
+    try:
+        (_by_classifier if contender == "NodeClassifier" else _by_script)(task, scores)
+    except ImportError as error:
+        return {"reason": str(error)}
+    return {
+        "seed": seed,
+        **scores.chosen,
+        "epochs": scores.stopped or scores.epoch,
+        "wall_seconds": time.perf_counter() - begin,
+    }
+
+
+def _by_script(task: Task, scores: Scores) -> None:
+    from citation import load
+
+    if task[2] == "PyG":
         from pyg_sparse import with_sparse_features as start
     else:
         from networks import with_our_layers as start
-    training = start(load(dataset), model)
-    begin = time.perf_counter()
-    figures = _scores(training, epochs, PATIENCE.get(model))
-    return {"seed": seed, **figures, "wall_seconds": time.perf_counter() - begin}
-
-
-def _scores(training: Any, epochs: int, patience: int | None) -> dict[str, Any]:
-    """Test accuracies by each way to choose the epoch."""
-    chosen: dict[str, float] = {}
-    least, most, waited, epoch = float("inf"), 0.0, 0, 0
-    while epoch < epochs or (patience and waited < patience and epoch < MOST_EPOCHS):
+    training = start(load(task[0]), task[1])
+    training.epoch()
+    while not scores.update(*training.evaluate()):
         training.epoch()
-        epoch += 1
-        loss, accuracy, test = training.evaluate()
-        if epoch <= epochs:
-            chosen["last"] = test
-            if loss < least:
-                chosen["best_loss"] = test
-        if patience and waited < patience:
-            if loss <= least and accuracy >= most:
-                chosen["patience"] = test
-            waited = 0 if loss <= least or accuracy >= most else waited + 1
-            stopped = epoch
-        least, most = min(least, loss), max(most, accuracy)
-    return {**chosen, "epochs": stopped if patience else epochs}
+
+
+def _by_classifier(task: Task, scores: Scores) -> None:
+    import torch
+    from citation import load
+
+    from graphembed.estimators import NodeClassifier
+    from graphembed.nn import SparseMatrix
+
+    data = load(task[0])
+    x, adjacency = SparseMatrix.from_scipy(data.x), data.graph.to_adjacency()
+
+    def look(model: Any, record: dict[str, float]) -> bool:
+        model.eval()
+        with torch.no_grad():
+            right = model(x, adjacency).argmax(1).numpy() == data.y
+        test = 100.0 * float(right[data.test_mask].mean())
+        return scores.update(record["val_loss"], record["val_accuracy"], test)
+
+    classifier = NodeClassifier(
+        task[1], epochs=MOST_EPOCHS, early_stopping=False, n_jobs=1, random_state=task[3],
+        callbacks=[look],
+    )  # fmt: skip
+    masks = {"train_mask": data.train_mask, "val_mask": data.val_mask}
+    classifier.fit(data.graph, data.x, data.y, **masks)
 
 
 def rows_of(tasks: list[Task], runs: Iterable[dict[str, Any]]) -> list[Row]:
@@ -86,14 +133,18 @@ def rows_of(tasks: list[Task], runs: Iterable[dict[str, Any]]) -> list[Row]:
     pairs = zip(tasks, runs, strict=True)
     for (data, model, contender), group in itertools.groupby(pairs, lambda pair: pair[0][:3]):
         row: Row = {"data": data, "model": model, "contender": contender, "status": "ok"}
-        row["runs"] = [one for _, one in group]
+        runs = row["runs"] = [one for _, one in group]
+        rows.append(row)
+        if "reason" in runs[0]:
+            row |= {"status": "skipped", "reason": runs[0]["reason"], "runs": []}
+            print(f"{data}  {model}  {contender}  skipped: {row['reason']}")
+            continue
         for key in SCORES:
-            values = [one[key] for one in row["runs"] if key in one]
+            values = [one[key] for one in runs if key in one]
             row[key] = statistics.fmean(values) if values else None
             row[f"{key}_std"] = statistics.stdev(values) if len(values) > 1 else None
         for key in ("epochs", "wall_seconds"):
-            row[key] = statistics.fmean(one[key] for one in row["runs"])
-        rows.append(row)
+            row[key] = statistics.fmean(one[key] for one in runs)
         shown = (f"{x:.2f}" if isinstance(x, float) else str(x) for x in line(row))
         print("  ".join(shown), flush=True)
     return rows

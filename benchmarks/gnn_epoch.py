@@ -46,16 +46,17 @@ def run(name: str, threads: int, args: argparse.Namespace) -> list[Row]:
     case = {"data": data, "model": model, "seconds": args.seconds}
     labels = {"graph": name, "model": model, "data": data}
     rows = measure([Job("gnn", x, case, threads, labels) for x in CONTENDERS], args)
-    times = {row["contender"]: [one["wall_seconds"] / one["work"] for one in row["runs"]]
-             for row in rows}  # fmt: skip
+    times = {
+        row["contender"]: [one["wall_seconds"] / one["epochs"] for one in row["runs"]]
+        for row in rows
+    }
     for row in rows:
         if not row["runs"]:
             continue
-        row["ms"] = 1e3 / row["rate"]
-        row["cpu_ms"] = 1e3 / row["rate_per_core"]
         row["peak_rss_mb"] = max(row["peak_rss_mb"], row["prepare_peak_rss_mb"])
         for key, peer in PEERS.items():
-            ratios = [own / of for own, of in zip(times[row["contender"]], times.get(peer, ()))]
+            pairs = zip(times[row["contender"]], times.get(peer, ()), strict=False)
+            ratios = [own / of for own, of in pairs]
             row[key] = statistics.median(ratios) if ratios else None
     return rows
 

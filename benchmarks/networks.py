@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from citation import edge_index_of
 from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812
 
 import graphembed.nn
 from graphembed.datasets import NodeDataset
@@ -87,7 +87,7 @@ class Training:
     def __post_init__(self) -> None:
         recipe, data = self.model.recipe, self.data
         self.y, self.train, self.val, self.test = map(
-            torch.from_numpy, (data.y, data.train_mask, data.val_mask, data.test_mask)
+            torch.tensor, (data.y, data.train_mask, data.val_mask, data.test_mask)
         )
         layers = (self.model.conv1, self.model.conv2)
         self.optimizer = torch.optim.Adam(
@@ -106,7 +106,7 @@ class Training:
         loss = F.cross_entropy(out[self.train], self.y[self.train])
         loss.backward()
         self.optimizer.step()
-        return float(loss)
+        return loss.item()
 
     @torch.no_grad()
     def logits(self) -> Tensor:

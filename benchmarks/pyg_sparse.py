@@ -5,16 +5,21 @@ SAGEConv and ChebConv, which aggregate before they transform, give the same in t
 which sparse features need.
 """
 
+import warnings
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 import torch_geometric.nn as pyg
 from citation import edge_index_of
 from networks import RECIPES, Network, Training
 from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812
 
 from graphembed.datasets import NodeDataset
+
+# Torch warns of both at the first matrix.
+torch.sparse.check_sparse_tensor_invariants.disable()
+warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta")
 
 
 class Features:
@@ -123,6 +128,7 @@ class SparseNetwork(Network):
         self.conv1 = _FIRST[name](self.conv1)
 
     def forward(self, x: Features, edge_index: Tensor) -> Tensor:
+        """Return a row of logits for each node."""
         p = self.recipe.dropout
         x = self.conv1(x.dropout(p, self.training), edge_index)
         return self.conv2(F.dropout(self.recipe.activation(x), p, self.training), edge_index)
