@@ -1,7 +1,7 @@
 """The operations of all layers, each done by the fastest of several backends that can do it.
 
-``GRAPHEMBED_BACKEND`` forces one: ``torch`` (plain torch), ``sparse`` (torch's CSR product) or
-``scatter`` (torch-scatter). What a forced backend cannot do is an error.
+``GRAPHEMBED_BACKEND`` forces one: ``kernels`` (our own, on the CPU), ``torch`` (plain torch),
+``sparse`` (torch's CSR product) or ``scatter`` (torch-scatter). What it cannot do is an error.
 """
 
 import os
@@ -11,10 +11,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from graphembed.nn import _torch
+from graphembed.nn import _cpu, _torch
+from graphembed.nn._pattern import group
 from graphembed.nn.sparse import SparseMatrix, check_index
 
-BACKENDS = ("torch", "sparse", "scatter")
+BACKENDS = ("kernels", "torch", "sparse", "scatter")
 _FAST_DTYPES = (torch.float32, torch.float64)
 M = TypeVar("M", Tensor, SparseMatrix)
 
@@ -37,13 +38,10 @@ def spmm(matrix: SparseMatrix, x: Tensor, values: Tensor | None = None) -> Tenso
         Of the dtype of `x`.
     """
     _check_x(matrix, x)
-    if values is not None:
-        _check_entries(matrix, values, "values", 1)
-    elif matrix.values is not None:
-        values = matrix.values if matrix.values.requires_grad else matrix.to(dtype=x.dtype).values
-    if values is not None and values.dtype != x.dtype:
-        values = values.to(x.dtype)
-    backend = _choose(("sparse", "torch", "scatter"), x)
+    values = _values_for(matrix, values, x.dtype)
+    backend = _choose(("kernels", "sparse", "torch", "scatter"), matrix, x, "the product")
+    if backend == "kernels":
+        return _cpu.spmm(matrix, x, values)
     if backend == "sparse":
         return _torch.sparse_spmm(matrix, x, values)
     return _torch.spmm(matrix, x, values, row_sums=_row_sums(backend))
@@ -74,9 +72,10 @@ def aggregate(matrix: SparseMatrix, x: Tensor, reduce: str) -> Tensor:
     if reduce != "max":
         raise ValueError(f"reduce must be 'sum', 'mean' or 'max', got {reduce!r}")
     _check_x(matrix, x)
-    if _choose(("torch", "scatter"), x, what="the maximum") == "scatter":
-        return _torch.scatter_max(matrix, x)
-    return _torch.aggregate_max(matrix, x)
+    backend = _choose(("kernels", "torch", "scatter"), matrix, x, "the maximum")
+    if backend == "kernels":
+        return _cpu.aggregate_max(matrix, x)
+    return _torch.aggregate_max(matrix, x) if backend == "torch" else _torch.scatter_max(matrix, x)
 
 
 def edge_softmax(matrix: SparseMatrix, scores: Tensor) -> Tensor:
@@ -95,7 +94,9 @@ def edge_softmax(matrix: SparseMatrix, scores: Tensor) -> Tensor:
         Of each head and row, positive numbers whose sum is 1.
     """
     _check_entries(matrix, scores, "scores", 2)
-    backend = _choose(("torch", "scatter"), scores, what="the softmax over edges")
+    backend = _choose(("kernels", "torch", "scatter"), matrix, scores, "the softmax over edges")
+    if backend == "kernels":
+        return _cpu.edge_softmax(matrix, scores)
     return _torch.edge_softmax(matrix, scores, row_sums=_row_sums(backend))
 
 
@@ -142,6 +143,12 @@ def attention(
         The weights after dropout, in the order of the entries, if wanted.
     """
     _check_attention(matrix, x, source_scores, target_scores, edge_scores)
+    _check_probability(dropout)
+    backend = _choose(("kernels", "torch", "scatter"), matrix, x, "attention")
+    if backend == "kernels" and not return_alpha:
+        p = dropout if training else 0.0
+        three = (source_scores, target_scores, edge_scores)
+        return _cpu.attention(matrix, x, *three, negative_slope, p), None
     scores = source_scores.index_select(0, matrix.indices)
     scores = scores + target_scores.index_select(0, matrix.rows)
     if edge_scores is not None:
@@ -202,8 +209,11 @@ def _weighted_sums(
     return_alpha: bool,
 ) -> tuple[Tensor, Tensor | None]:
     alpha = dropout(edge_softmax(matrix, scores), p, training)
-    backend = _choose(("torch", "scatter"), x, what="attention")
-    out = _torch.attention_sum(matrix, x, alpha, row_sums=_row_sums(backend))
+    backend = _choose(("kernels", "torch", "scatter"), matrix, x, "attention")
+    if backend == "kernels":
+        out = _cpu.spmm(matrix, x, alpha)
+    else:
+        out = _torch.spmm(matrix, x, alpha, row_sums=_row_sums(backend))
     return out, alpha if return_alpha else None
 
 
@@ -226,6 +236,9 @@ def linear(x: Tensor | SparseMatrix, weight: Tensor, bias: Tensor | None = None)
     """
     if not isinstance(x, SparseMatrix):
         return functional.linear(x, weight, bias)
+    _check_x(x, weight.t())
+    if _choose(("kernels", "sparse", "torch", "scatter"), x, weight, "the product") == "kernels":
+        return _cpu.linear(x, _values_for(x, None, weight.dtype), weight, bias)
     product = spmm(x, weight.t())
     return product if bias is None else product + bias
 
@@ -247,15 +260,17 @@ def dropout(x: M, p: float, training: bool = True) -> M:
     Tensor or SparseMatrix
         Of the same type. Each call draws once from torch's generator of the device.
     """
-    if not 0.0 <= p <= 1.0:
-        raise ValueError(f"dropout must be in [0, 1], got {p!r}")
+    _check_probability(p)
     if not training or p == 0.0:
         return x
     if isinstance(x, SparseMatrix):
         values = x.values
         if values is None:
             values = torch.ones(x.n_entries, device=x.device)
-        return x.with_values(functional.dropout(values, p))
+        return x.with_values(dropout(values, p))
+    use_kernels = os.environ.get("GRAPHEMBED_BACKEND", "kernels") == "kernels"
+    if use_kernels and x.is_cpu and x.dtype in _FAST_DTYPES:
+        return _cpu.dropout(x, p)
     return functional.dropout(x, p)
 
 
@@ -290,29 +305,53 @@ def scatter(src: Tensor, index: Tensor, n: int, reduce: str) -> Tensor:
 
 def _membership(index: Tensor, n: int) -> SparseMatrix:
     """Row i has an entry for each position of i in `index`."""
-    indptr = torch.arange(len(index) + 1, device=index.device)
-    of_rows = SparseMatrix._trusted(indptr, index.to(torch.int32), None, (len(index), n))
-    return of_rows.transposed[0]
+    indptr, order = group(index, n)
+    return SparseMatrix._trusted(indptr, order.to(torch.int32), None, (n, len(index)))
 
 
-def _choose(able: tuple[str, ...], x: Tensor, what: str = "this") -> str:
+def _values_for(matrix: SparseMatrix, values: Tensor | None, dtype: torch.dtype) -> Tensor | None:
+    """The values to multiply by, of that dtype."""
+    if values is not None:
+        _check_entries(matrix, values, "values", 1)
+    elif matrix.values is None or matrix.values.dtype == dtype:
+        return matrix.values
+    elif not matrix.values.requires_grad:
+        return matrix.to(dtype=dtype).values
+    else:
+        values = matrix.values
+    return values if values.dtype == dtype else values.to(dtype)
+
+
+def _choose(able: tuple[str, ...], matrix: SparseMatrix, x: Tensor, what: str) -> str:
     """The first backend that is able, or the forced one."""
     forced = os.environ.get("GRAPHEMBED_BACKEND")
     if not forced:
-        return able[0] if able[0] != "sparse" or x.dtype in _FAST_DTYPES else "torch"
+        return next(name for name in able if _is_able(name, matrix, x))
     if forced not in BACKENDS:
         names = ", ".join(repr(name) for name in BACKENDS)
         raise ValueError(f"GRAPHEMBED_BACKEND must be one of {names}, got {forced!r}")
-    if forced not in able or (forced == "sparse" and x.dtype not in _FAST_DTYPES):
+    if forced not in able or not _is_able(forced, matrix, x):
+        others = [name for name in able if name != forced and _is_able(name, matrix, x)]
         raise ValueError(
             f"GRAPHEMBED_BACKEND={forced!r} cannot do {what} of {x.dtype} on {x.device}: "
-            f"choose {' or '.join(repr(name) for name in able if name != forced)}"
+            f"choose {' or '.join(map(repr, others))}"
         )
     return forced
 
 
+def _is_able(backend: str, matrix: SparseMatrix, x: Tensor) -> bool:
+    if backend == "kernels":
+        return _cpu.is_able(matrix, x)
+    return backend != "sparse" or x.dtype in _FAST_DTYPES
+
+
 def _row_sums(backend: str) -> Any:
     return _torch.scatter_sum if backend == "scatter" else _torch.index_sum
+
+
+def _check_probability(p: float) -> None:
+    if not 0.0 <= p <= 1.0:
+        raise ValueError(f"dropout must be in [0, 1], got {p!r}")
 
 
 def _check_x(matrix: SparseMatrix, x: Any) -> None:

@@ -11,6 +11,7 @@ from graphembed.nn.sparse import SparseMatrix
 
 # Sums over the rows of `src` that have the same index: (src, index, n) -> (n, ...).
 Sum = Callable[[Tensor, Tensor, int], Tensor]
+Product = Callable[[SparseMatrix, Tensor, Tensor | None], Tensor]
 
 
 def index_sum(src: Tensor, index: Tensor, n: int) -> Tensor:
@@ -28,10 +29,13 @@ def scatter_sum(src: Tensor, index: Tensor, n: int) -> Tensor:
 def spmm(
     matrix: SparseMatrix, x: Tensor, values: Tensor | None, *, row_sums: Sum = index_sum
 ) -> Tensor:
-    """The product by gathering a row of x for every entry: O(n_entries * d) memory."""
+    """The product by gathering a row of x for every entry: O(n_entries * d) memory.
+
+    Of several heads, x is (n_columns, heads, d) and values (n_entries, heads).
+    """
     gathered = x.index_select(0, matrix.indices)
     if values is not None:
-        gathered = gathered * values.unsqueeze(1)
+        gathered = gathered * values.unsqueeze(-1)
     return row_sums(gathered, matrix.rows, matrix.shape[0])
 
 
@@ -47,14 +51,28 @@ class _SparseProduct(torch.autograd.Function):  # type: ignore[misc]
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[None, Tensor | None, Tensor | None]:
         x, values = ctx.saved_tensors
-        matrix, grad_x, grad_values = ctx.matrix, None, None
-        if ctx.needs_input_grad[1]:
-            transposed, order = matrix.transposed
-            permuted = None if values is None else values.index_select(0, order)
-            grad_x = _SparseProduct.apply(transposed, grad, permuted)
-        if ctx.needs_input_grad[2]:
-            grad_values = _sampled_product(matrix, grad, x)
-        return None, grad_x, grad_values
+        matrix, needed = ctx.matrix, ctx.needs_input_grad
+        return None, *product_backward(needed, matrix, grad, x, values, product=sparse_spmm)
+
+
+def product_backward(
+    needed: tuple[bool, ...],
+    matrix: SparseMatrix,
+    grad: Tensor,
+    x: Tensor | None,
+    values: Tensor | None,
+    product: Product = spmm,
+) -> tuple[Tensor | None, Tensor | None]:
+    """Gradients of the product in x and in the values; these have gradients in turn."""
+    grad_x = grad_values = None
+    if needed[1]:
+        transposed, order = matrix.transposed
+        permuted = None if values is None else values.index_select(0, order)
+        grad_x = product(transposed, grad, permuted)
+    if needed[2] and x is not None:
+        left, right = grad.index_select(0, matrix.rows), x.index_select(0, matrix.indices)
+        grad_values = (left * right).sum(-1)
+    return grad_x, grad_values
 
 
 def sparse_spmm(matrix: SparseMatrix, x: Tensor, values: Tensor | None) -> Tensor:
@@ -65,11 +83,6 @@ def sparse_spmm(matrix: SparseMatrix, x: Tensor, values: Tensor | None) -> Tenso
 
 def _csr(matrix: SparseMatrix, values: Tensor | None, dtype: torch.dtype) -> Tensor:
     return matrix.with_values(values).to_torch(dtype)
-
-
-def _sampled_product(matrix: SparseMatrix, left: Tensor, right: Tensor) -> Tensor:
-    """Dot product of a row of `left` and a row of `right` for every entry."""
-    return (left.index_select(0, matrix.rows) * right.index_select(0, matrix.indices)).sum(1)
 
 
 def aggregate_max(matrix: SparseMatrix, x: Tensor) -> Tensor:
@@ -113,11 +126,3 @@ def edge_softmax(matrix: SparseMatrix, scores: Tensor, *, row_sums: Sum = index_
     powers = (scores - largest.index_select(0, rows)).exp()
     sums = row_sums(powers, rows, matrix.shape[0])
     return powers / sums.index_select(0, rows)
-
-
-def attention_sum(
-    matrix: SparseMatrix, x: Tensor, alpha: Tensor, *, row_sums: Sum = index_sum
-) -> Tensor:
-    """Sums of x (n_source, heads, channels) weighted by alpha (n_entries, heads)."""
-    messages = x.index_select(0, matrix.indices) * alpha.unsqueeze(-1)
-    return row_sums(messages, matrix.rows, matrix.shape[0])

@@ -9,9 +9,9 @@ from torch import Tensor
 from graphembed.graph import Graph
 from graphembed.nn import _matrices
 from graphembed.nn._memory import remember
+from graphembed.nn._pattern import group, starts
 from graphembed.nn.sparse import (
     SparseMatrix,
-    _indptr,
     as_sparse_matrix,
     check_index,
     check_integers,
@@ -98,14 +98,13 @@ class Adjacency:
         check_range(edge_index[0], n_source, "edge_index[0] (sources)")
         check_range(edge_index[1], n_target, "edge_index[1] (targets)")
         source, target = edge_index.detach()
-        order = None
         if bool((target[1:] < target[:-1]).any()):
-            order = target.argsort(stable=True)
+            indptr, order = group(target, n_target)
             source = source.index_select(0, order)
-        indices = source.to(torch.int32, copy=True)
-        matrix = SparseMatrix._trusted(
-            _indptr(target, n_target), indices, None, (n_target, n_source)
-        )
+        else:
+            indptr, order = starts(target, n_target), None
+        indices = source.to(torch.int32, copy=True).contiguous()
+        matrix = SparseMatrix._trusted(indptr, indices, None, (n_target, n_source))
         adjacency = cls(matrix, order)
         return adjacency if edge_weight is None else adjacency.with_weights(edge_weight)
 

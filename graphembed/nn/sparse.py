@@ -8,43 +8,9 @@ import torch
 from torch import Tensor
 
 from graphembed.nn._memory import remember
+from graphembed.nn._pattern import Pattern, group, starts
 
 _FLOATS = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
-
-
-class _Pattern:
-    """The places of the entries, shared by all matrices that differ in values only."""
-
-    __slots__ = ("_order", "_rows", "_transposed", "arrays", "indices", "indptr", "shape")
-
-    def __init__(self, indptr: Tensor, indices: Tensor, shape: tuple[int, int]) -> None:
-        self.indptr = indptr
-        self.indices = indices
-        self.shape = shape
-        self.arrays: Any = None  # the same as numpy arrays, for the kernels
-        self._rows: Tensor | None = None
-        self._transposed: _Pattern | None = None
-        self._order: Tensor | None = None
-
-    @property
-    def rows(self) -> Tensor:
-        """Row of every entry, int64."""
-        if self._rows is None:
-            numbers = torch.arange(self.shape[0], device=self.indptr.device)
-            self._rows = numbers.repeat_interleave(
-                self.indptr.diff(), output_size=len(self.indices)
-            )
-        return self._rows
-
-    def transpose(self) -> tuple["_Pattern", Tensor]:
-        """The pattern of the transpose, and the place here of each of its entries."""
-        if self._transposed is None or self._order is None:
-            order = self.indices.argsort(stable=True)
-            indptr = _indptr(self.indices, self.shape[1])
-            indices = self.rows.index_select(0, order).to(torch.int32)
-            self._order = order if len(order) >= 2**31 else order.to(torch.int32)
-            self._transposed = _Pattern(indptr, indices, self.shape[::-1])
-        return self._transposed, self._order
 
 
 class SparseMatrix:
@@ -75,21 +41,21 @@ class SparseMatrix:
     __slots__ = ("__weakref__", "_kept", "_pattern", "values")
 
     values: Tensor | None
-    _pattern: _Pattern
+    _pattern: Pattern
     _kept: "dict[Any, SparseMatrix]"
 
     def __init__(
         self, indptr: Tensor, indices: Tensor, values: Tensor | None, shape: tuple[int, int]
     ) -> None:
         _check_pattern(indptr, indices, shape)
-        pattern = _Pattern(
-            indptr.contiguous(),
-            indices.to(torch.int32).contiguous(),
+        pattern = Pattern(
+            indptr.to(torch.int64, copy=True).contiguous(),
+            indices.to(torch.int32, copy=True).contiguous(),
             (int(shape[0]), int(shape[1])),
         )
         self._set(pattern, values)
 
-    def _set(self, pattern: _Pattern, values: Tensor | None) -> None:
+    def _set(self, pattern: Pattern, values: Tensor | None) -> None:
         if values is not None:
             _check_values(values, pattern)
             values = values.contiguous()
@@ -101,7 +67,7 @@ class SparseMatrix:
         raise AttributeError(f"a SparseMatrix is immutable: cannot set {name!r}")
 
     @classmethod
-    def _of(cls, pattern: _Pattern, values: Tensor | None) -> Self:
+    def _of(cls, pattern: Pattern, values: Tensor | None) -> Self:
         """A matrix of a pattern that was checked already."""
         matrix = cls.__new__(cls)
         matrix._set(pattern, values)
@@ -112,7 +78,7 @@ class SparseMatrix:
         cls, indptr: Tensor, indices: Tensor, values: Tensor | None, shape: tuple[int, int]
     ) -> Self:
         """A matrix of contiguous arrays whose indices were checked already; no copy."""
-        return cls._of(_Pattern(indptr, indices, shape), values)
+        return cls._of(Pattern(indptr, indices, shape), values)
 
     @classmethod
     def from_scipy(cls, m: Any, dtype: torch.dtype = torch.float32) -> Self:
@@ -164,10 +130,10 @@ class SparseMatrix:
         places = t.indices() if t.is_coalesced() else t._indices()
         values = t.values() if t.is_coalesced() else t._values()
         rows, columns = places[0], places[1]
-        if not t.is_coalesced():
-            order = rows.argsort(stable=True)
-            rows, columns, values = rows[order], columns[order], values[order]
-        return cls(_indptr(rows, t.shape[0]), columns, values, t.shape)
+        if t.is_coalesced():
+            return cls(starts(rows, t.shape[0]), columns, values, t.shape)
+        indptr, order = group(rows, t.shape[0])
+        return cls(indptr, columns[order], values[order], t.shape)
 
     @property
     def indptr(self) -> Tensor:
@@ -434,7 +400,7 @@ def _check_pattern(indptr: Tensor, indices: Tensor, shape: tuple[int, int]) -> N
         raise ValueError(f"indptr must not fall, but does after position {int(falls[0, 0])}")
 
 
-def _check_values(values: Tensor, pattern: _Pattern) -> None:
+def _check_values(values: Tensor, pattern: Pattern) -> None:
     if not isinstance(values, Tensor) or values.dtype not in _FLOATS:
         what = values.dtype if isinstance(values, Tensor) else type(values).__name__
         raise TypeError(f"values must be a tensor of a floating dtype, got {what}")
@@ -444,13 +410,6 @@ def _check_values(values: Tensor, pattern: _Pattern) -> None:
         )
     if values.device != pattern.indices.device:
         raise ValueError(f"the pattern lies on {pattern.indices.device}, values on {values.device}")
-
-
-def _indptr(rows: Tensor, n_rows: int) -> Tensor:
-    """Starts of the rows of entries that are sorted by row, or of their transpose's."""
-    indptr = torch.zeros(n_rows + 1, dtype=torch.int64, device=rows.device)
-    torch.cumsum(torch.bincount(rows, minlength=n_rows), 0, out=indptr[1:])
-    return indptr
 
 
 @cache
