@@ -189,6 +189,9 @@ def _summarise(row: Row) -> None:
         row["extra_rss_mb"] = max(
             run["peak_rss_mb"] - run["rss_before_mb"] - run["output_mb"] for run in runs
         )
+    if "epochs" in runs[0]:
+        for key, seconds in (("ms", "wall_seconds"), ("cpu_ms", "cpu_seconds")):
+            row[key] = statistics.median(1e3 * run[seconds] / run["epochs"] for run in runs)
     if "work" in runs[0]:
         row["rate"] = statistics.median(run["work"] / run["wall_seconds"] for run in runs)
         row["rate_per_core"] = statistics.median(
@@ -201,7 +204,10 @@ def _line(row: Row) -> str:
     line = f"{what:30} {row['contender']:22} {row['threads']} threads  "
     if not row["runs"]:
         return f"{line}{row['status']}: {row['reason']}"
-    line += f"{row['wall_seconds']:8.3f} s  {row['cpu_seconds']:8.3f} CPU s"
+    if "ms" in row:
+        line += f"{row['ms']:8.2f} ms  {row['cpu_ms']:8.2f} CPU ms per epoch"
+    else:
+        line += f"{row['wall_seconds']:8.3f} s  {row['cpu_seconds']:8.3f} CPU s"
     if "rate" in row:
         line += f"  {row['rate'] / 1e6:8.2f} M/s  {row['rate_per_core'] / 1e6:7.2f} per core"
     line += f"  {row['peak_rss_mb']:6.0f} MB  x{row['repeats']}"

@@ -35,6 +35,10 @@ COLOURS = {
     "pyarrow + scipy": "#009e73",
     "pandas + scipy": "#e69f00",
     "networkx": "#8c8c8c",
+    "PyG": "#0072b2",
+    "PyG, CSR features": "#56b4e9",
+    "graphembed, script": "#e69f00",
+    "graphembed, dense x": "#8c8c8c",
 }
 
 

@@ -1,6 +1,7 @@
 """The benchmarks: graphs that repeat, contenders that may be missing or die, results."""
 
 import argparse
+import dataclasses
 import hashlib
 import json
 import subprocess
@@ -258,3 +259,110 @@ def test_what_breaks_a_promise_is_told() -> None:
     assert is_bad(same | {"threads_agree": False})
     assert is_bad(same | {"differs_from_first_build": ["plain, alias, walks"]})
     assert is_bad({"status": "failed", "reason": "does not compile"})
+
+
+# ----- Graph networks -----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def citations() -> Any:
+    """A graph with an isolated node, sparse features and masks."""
+    import scipy.sparse as sp
+
+    from graphembed import Graph
+    from graphembed.datasets import NodeDataset
+
+    pytest.importorskip("torch_geometric")
+    rng = np.random.default_rng(0)
+    n = 40
+    edges = np.unique(np.sort(rng.integers(n, size=(100, 2))), axis=0)  # some are self-loops
+    graph = Graph.from_any(edges.tolist(), nodes=range(n + 1))
+    x = sp.random_array((n + 1, 30), density=0.1, format="csr", dtype=np.float32, rng=rng)
+    masks = np.eye(3, dtype=bool)[:, np.arange(n + 1) % 3]
+    y = rng.integers(3, size=n + 1)
+    return NodeDataset("trial", graph, y, ("a", "b", "c"), "", x, *masks)
+
+
+@pytest.mark.parametrize("name", ["gcn", "cheb", "gat", "sage"])
+def test_networks_on_sparse_features_compute_what_pyg_does(citations: Any, name: str) -> None:
+    """From the same weights the outputs are the same, and without dropout the training."""
+    import torch
+    import torch_geometric.nn
+    from networks import as_written, with_our_layers
+    from pyg_sparse import with_sparse_features
+
+    def start(how: Any, *library: Any) -> Any:
+        torch.manual_seed(0)
+        training = how(citations, name, *library)
+        training.model.eval()
+        training.model.train = lambda *_: None
+        return training
+
+    pyg, fed_sparse, ours = (
+        start(as_written, torch_geometric.nn), start(with_sparse_features), start(with_our_layers)
+    )  # fmt: skip
+    ours.model.load_state_dict(pyg.model.state_dict())
+    losses = []
+    for training in (pyg, fed_sparse, ours):
+        losses.append([training.epoch() for _ in range(5)])
+        torch.testing.assert_close(training.logits(), pyg.logits(), atol=1e-4, rtol=1e-3)
+    np.testing.assert_allclose(losses[1:], [losses[0]] * 2, rtol=1e-4)
+    assert losses[0][4] < losses[0][0]
+
+
+def test_dropout_of_sparse_features_drops_stored_values(citations: Any) -> None:
+    import torch
+    from pyg_sparse import Features
+
+    x = Features.from_scipy(citations.x)
+    torch.manual_seed(0)
+    dropped = x.dropout(0.5, training=True)
+    assert set((dropped.values / x.values).round().tolist()) == {0.0, 2.0}
+    assert x.dropout(0.5, training=False).values.equal(x.values)
+
+
+def test_scores_choose_the_epochs_that_the_rules_name() -> None:
+    from gnn_accuracy import Scores
+
+    # loss, accuracy and test of each epoch; 2 and 3 are best in loss, 2 in both, 6 in accuracy
+    run = [(3, 50, 1), (2, 60, 2), (1, 55, 3), (4, 10, 4), (4, 10, 5), (4, 60, 6), (9, 0, 7)]
+    plain = Scores(5, None)
+    assert [plain.update(*epoch) for epoch in run[:5]] == [False] * 4 + [True]
+    assert plain.chosen == {"last": 5, "best_loss": 3}
+    patient = Scores(2, 3)
+    ends = [patient.update(*epoch) for epoch in [*run, *[run[6]] * 2]]
+    assert ends == [False] * 8 + [True]
+    assert patient.chosen == {"last": 2, "best_loss": 2, "patience": 2}
+    assert patient.stopped == 9
+    impatient = Scores(9, 2)
+    assert [impatient.update(*epoch) for epoch in [*run, *[run[6]] * 2]] == [False] * 8 + [True]
+    assert (impatient.stopped, impatient.chosen["patience"]) == (5, 2)
+
+
+def test_epochs_are_timed_and_accuracy_is_measured(
+    args: argparse.Namespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from graphembed import DatasetNotFoundError
+
+    pytest.importorskip("torch_geometric")
+    import gnn_accuracy
+    import gnn_epoch
+    from citation import load
+
+    try:
+        load("cora")
+    except DatasetNotFoundError as error:
+        pytest.skip(f"needs the data: {error}")
+    args.seconds = 0.0
+    rows = {row["contender"]: row for row in gnn_epoch.run("gcn-cora", 1, args)}
+    assert list(rows) == list(gnn_epoch.CONTENDERS)
+    for row in rows.values():
+        assert row["status"] == "ok", row["reason"]
+        assert all(run["epochs"] == 3 and 0 < run["loss"] < 2 for run in row["runs"])
+        assert min(row["ms"], row["cpu_ms"], row["of_pyg"], row["of_pyg_csr"]) > 0
+    assert rows["PyG"]["of_pyg"] == rows["PyG, CSR features"]["of_pyg_csr"] == 1
+    tasks = [("cora", "gcn", name, 0, 3) for name in gnn_accuracy.CONTENDERS]
+    for row in gnn_accuracy.rows_of(tasks, map(gnn_accuracy.train, tasks)):
+        assert row["status"] == "ok", row["reason"]
+        assert 14 < row["last"] <= 100
+        assert row["epochs"] == 3
