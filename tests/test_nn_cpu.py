@@ -54,9 +54,11 @@ def same_with_gradients(
 @pytest.mark.parametrize("width", WIDTHS)
 def test_product(width: int) -> None:
     matrix = skewed()
-    x, values = doubles(matrix.shape[1], width), doubles(matrix.n_entries)
+    x, values, bias = doubles(matrix.shape[1], width), doubles(matrix.n_entries), doubles(width)
     same_with_gradients(
-        lambda x, v: _cpu.spmm(matrix, x, v), lambda x, v: _torch.spmm(matrix, x, v), x, values
+        lambda x, v, b: _cpu.spmm(matrix, x, v, b),
+        lambda x, v, b: _torch.spmm(matrix, x, v) + b,
+        *(x, values, bias),
     )
     same_with_gradients(
         lambda x: _cpu.spmm(matrix, x, None), lambda x: _torch.spmm(matrix, x, None), x

@@ -20,8 +20,10 @@ _FAST_DTYPES = (torch.float32, torch.float64)
 M = TypeVar("M", Tensor, SparseMatrix)
 
 
-def spmm(matrix: SparseMatrix, x: Tensor, values: Tensor | None = None) -> Tensor:
-    """The product of a sparse and a dense matrix.
+def spmm(
+    matrix: SparseMatrix, x: Tensor, values: Tensor | None = None, bias: Tensor | None = None
+) -> Tensor:
+    """The product of a sparse and a dense matrix, plus a bias.
 
     Parameters
     ----------
@@ -31,6 +33,8 @@ def spmm(matrix: SparseMatrix, x: Tensor, values: Tensor | None = None) -> Tenso
         The right one.
     values : Tensor of shape (n_entries,), optional
         Used in place of the matrix's values; may take a gradient, as these may.
+    bias : Tensor of shape (d,), optional
+        Added to every row.
 
     Returns
     -------
@@ -38,13 +42,16 @@ def spmm(matrix: SparseMatrix, x: Tensor, values: Tensor | None = None) -> Tenso
         Of the dtype of `x`.
     """
     _check_x(matrix, x)
+    _check_bias(bias, x.shape[1], x)
     values = _values_for(matrix, values, x.dtype)
     backend = _choose(("kernels", "sparse", "torch", "scatter"), matrix, x, "the product")
     if backend == "kernels":
-        return _cpu.spmm(matrix, x, values)
+        return _cpu.spmm(matrix, x, values, bias)
     if backend == "sparse":
-        return _torch.sparse_spmm(matrix, x, values)
-    return _torch.spmm(matrix, x, values, row_sums=_row_sums(backend))
+        product = _torch.sparse_spmm(matrix, x, values)
+    else:
+        product = _torch.spmm(matrix, x, values, row_sums=_row_sums(backend))
+    return product if bias is None else product + bias
 
 
 def aggregate(matrix: SparseMatrix, x: Tensor, reduce: str) -> Tensor:
@@ -237,10 +244,10 @@ def linear(x: Tensor | SparseMatrix, weight: Tensor, bias: Tensor | None = None)
     if not isinstance(x, SparseMatrix):
         return functional.linear(x, weight, bias)
     _check_x(x, weight.t())
+    _check_bias(bias, weight.shape[0], weight)
     if _choose(("kernels", "sparse", "torch", "scatter"), x, weight, "the product") == "kernels":
         return _cpu.linear(x, _values_for(x, None, weight.dtype), weight, bias)
-    product = spmm(x, weight.t())
-    return product if bias is None else product + bias
+    return spmm(x, weight.t(), None, bias)
 
 
 def dropout(x: M, p: float, training: bool = True) -> M:
@@ -362,6 +369,14 @@ def _check_x(matrix: SparseMatrix, x: Any) -> None:
         raise ValueError(f"x must have shape ({matrix.shape[1]}, d), got {tuple(x.shape)}")
     if x.device != matrix.device:
         raise ValueError(f"x lies on {x.device}, but the matrix on {matrix.device}")
+
+
+def _check_bias(bias: Tensor | None, d: int, x: Tensor) -> None:
+    if bias is not None and (bias.shape != (d,) or bias.dtype != x.dtype):
+        raise ValueError(
+            f"bias must have shape ({d},) and dtype {x.dtype}, got {tuple(bias.shape)} and "
+            f"{bias.dtype}"
+        )
 
 
 def _check_entries(matrix: SparseMatrix, values: Any, name: str, dims: int) -> None:

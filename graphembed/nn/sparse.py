@@ -158,7 +158,7 @@ class SparseMatrix:
     @property
     def n_entries(self) -> int:
         """Number of stored entries."""
-        return int(self._pattern.indices.shape[0])
+        return self._pattern.n_entries
 
     @property
     def device(self) -> torch.device:
