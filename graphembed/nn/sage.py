@@ -20,7 +20,7 @@ from graphembed.nn._inputs import (
 )
 from graphembed.nn._ops import aggregate, spmm
 from graphembed.nn.adjacency import Adjacency
-from graphembed.nn.linear import Linear, multiply_all
+from graphembed.nn.linear import Linear, multiply_all, pair_of_widths
 from graphembed.nn.sparse import SparseMatrix
 
 
@@ -80,7 +80,7 @@ class SAGEConv(nn.Module):  # type: ignore[misc]
         refuse_options("SAGEConv", options)
         names = ("mean", "max", "sum", "add", "pool", "lstm")
         check_params({"aggr": aggr}, {"aggr": one_of(*names)}, owner="SAGEConv")
-        source, target = (in_channels,) * 2 if isinstance(in_channels, int) else in_channels
+        source, target = pair_of_widths(in_channels)
         self.in_channels = in_channels
         self.out_channels = out_channels
         self.aggr = aggr
@@ -90,7 +90,7 @@ class SAGEConv(nn.Module):  # type: ignore[misc]
         if source == -1 and (self.project or aggr == "lstm"):
             raise ValueError("project=True and aggr='pool' or 'lstm' need in_channels, got -1")
         if aggr == "lstm":
-            lstm = nn.LSTM(source, source, batch_first=True)
+            lstm = nn.LSTM(int(source), int(source), batch_first=True)
             self.aggr_module = nn.ModuleDict({"lstm": lstm})
         if self.project:
             self.lin = Linear(source, source)
