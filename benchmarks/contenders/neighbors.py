@@ -1,9 +1,9 @@
 """Sampled neighbourhoods: a run samples the batches of some random seeds.
 
 case = {graph folder, directed, weighted, replace, fanouts, batch_size, n_batches, channels}. The
-figure is sampled edges per second, blocks with numbered nodes included. Fan-outs begin at the seeds.
-Peers differ: DGL and ours sample for every layer anew, PyG once for every node; numpy draws with
-replacement. The contender "training" is ours with a GraphSAGE step on every batch.
+figure is sampled edges per second, blocks with numbered nodes included. Fan-outs begin at the
+seeds. Peers differ: DGL and ours sample for every layer anew, PyG once for every node; numpy draws
+with replacement. The contender "training" is ours with a GraphSAGE step on every batch.
 """
 
 import time
