@@ -163,8 +163,9 @@ class NeighborSampler:
     arc, 4 more with weights. A batch takes 12 to 16 bytes per sampled edge (24 while edges are
     drawn by weight) and, while it is sampled, 12 to 24 per node.
 
-    The time is linear in the sampled edges; but a few nodes, where some neighbours outweigh all
-    others, take time linear in their degree.
+    Construction takes O(n_nodes + n_arcs) time if the graph is directed or has weights. A batch
+    takes time linear in the sampled edges; only where few neighbours outweigh all others, time
+    linear in the degree.
 
     Examples
     --------
@@ -204,7 +205,7 @@ class NeighborSampler:
         self.weighted = graph.weights is not None if weighted is None else bool(weighted)
         self._seed = draw_seed(random_state)
         self._n_threads = effective_n_threads(n_jobs)
-        rows = in_rows(graph, self._n_threads)
+        rows = in_rows(graph)
         self._rows = rows
         self._weights = _NO_VALUES if rows.weights is None else rows.weights
         self._cells, self._strengths = np.empty(0, np.uint64), np.empty(0, np.float64)
