@@ -13,6 +13,7 @@ import argparse
 import importlib
 import time
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -31,16 +32,17 @@ class Regressor(nn.Module):
     def __init__(self, model: str, n_features: int, layers: str = "graphembed.nn") -> None:
         super().__init__()
         source = importlib.import_module(layers)
-        widths = (n_features, 64, 64, 64)
+        widths = pairwise((n_features, 64, 64, 64))
         if model == "gcn":
-            convs = [source.GCNConv(a, b) for a, b in zip(widths, widths[1:])]
+            convs = [source.GCNConv(a, b) for a, b in widths]
         else:
-            convs = [source.GATConv(a, b // 4, heads=4) for a, b in zip(widths, widths[1:])]
+            convs = [source.GATConv(a, b // 4, heads=4) for a, b in widths]
         self.convs = nn.ModuleList(convs)
         self.out = nn.Linear(64, 1)
         self.is_pyg = layers == "torch_geometric.nn"
 
     def forward(self, batch: GraphBatch) -> Tensor:
+        """Give one number for each graph of the batch."""
         h = batch.x
         edges = batch.edge_index if self.is_pyg else batch.adjacency
         for conv in self.convs:
@@ -48,12 +50,16 @@ class Regressor(nn.Module):
         return self.out(batch.readout(h, "mean"))[:, 0]
 
 
-def one_hot(graphs: list[GraphSample]) -> list[GraphSample]:
-    """One column for every value that a feature of an atom has somewhere."""
-    values = [np.unique(column) for column in np.concatenate([graph.x for graph in graphs]).T]
+def one_hot(graphs: list[GraphSample], known_from: list[GraphSample]) -> list[GraphSample]:
+    """One column for every value that a feature of an atom has in some of the graphs.
+
+    Values that none of them has get no column, rather than one whose weights are never trained.
+    """
+    atoms = np.concatenate([graph.x for graph in known_from])
+    values = [np.unique(column) for column in atoms.T]
 
     def encode(x: np.ndarray) -> np.ndarray:
-        columns = [found[:, None] == known for found, known in zip(x.T, values)]
+        columns = [column[:, None] == known for column, known in zip(x.T, values, strict=True)]
         return np.concatenate(columns, axis=1).astype(np.float32)
 
     return [replace(graph, x=encode(graph.x)) for graph in graphs]
@@ -94,24 +100,27 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=100)
     parser.add_argument("--beside-pyg", action="store_true", help="the same by PyG's layers too")
     options = parser.parse_args()
-    graphs = one_hot(list(load_esol()))
+    graphs = list(load_esol())
     libraries = ["graphembed.nn"] + ["torch_geometric.nn"] * options.beside_pyg
     for name in [options.model] if options.model else ["gcn", "gat"]:
         for layers in libraries:
             start, errors = time.process_time(), []
             for seed in range(options.seeds):
-                parts = split_indices(len(graphs), random_state=seed)
+                parts = [
+                    [graphs[i] for i in part]
+                    for part in split_indices(len(graphs), random_state=seed)
+                ]
                 loaders = [
-                    GraphLoader([graphs[i] for i in part], 64, shuffle=k == 0, random_state=seed)
+                    GraphLoader(one_hot(part, parts[0]), 64, shuffle=k == 0, random_state=seed)
                     for k, part in enumerate(parts)
                 ]
                 torch.manual_seed(seed)
-                model = Regressor(name, graphs[0].x.shape[1], layers)
+                model = Regressor(name, loaders[0].n_features, layers)
                 errors.append(train(model, loaders, options.epochs))
             shown = ", ".join(f"{error:.3f}" for error in errors)
             print(
-                f"{name} of {layers}: RMSE {np.mean(errors):.3f} +- {np.std(errors):.3f} ({shown}), "
-                f"{time.process_time() - start:.0f} s of CPU time"
+                f"{name} of {layers}: RMSE {np.mean(errors):.3f} +- {np.std(errors):.3f} "
+                f"({shown}), {time.process_time() - start:.0f} s of CPU time"
             )
 
 

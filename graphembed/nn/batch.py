@@ -1,6 +1,6 @@
 """Many small graphs as one graph of as many components, and readouts: one row for each graph."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,18 +21,23 @@ from graphembed.nn.sparse import SparseMatrix
 class GraphBatch:
     """Some graphs of a `GraphLoader`, as one.
 
-    Attributes
+    Parameters
     ----------
     x : Tensor of shape (n_nodes, n_features)
         Features of the nodes of the first graph, then of the second, and so on.
     adjacency : Adjacency
         All edges, by target; what layers take as `edge_index`.
-    edge_attr : Tensor of shape (n_edges, n_edge_features), or None
-        Features of the edges, in the order of `adjacency`.
-    y : Tensor of shape (n_graphs,) or (n_graphs, n_targets), or None
-        What is to be predicted.
     ptr : Tensor of int64, shape (n_graphs + 1,)
         Graph k has the nodes ``ptr[k] : ptr[k + 1]``.
+    edge_attr : Tensor of shape (n_edges, n_edge_features), optional
+        Features of the edges, in the order of `adjacency`.
+    y : Tensor of shape (n_graphs,) or (n_graphs, n_targets), optional
+        What is to be predicted.
+
+    Attributes
+    ----------
+    x, adjacency, ptr, edge_attr, y
+        As above.
     """
 
     def __init__(
@@ -100,7 +105,7 @@ class GraphLoader:
 
     Parameters
     ----------
-    graphs : sequence of graphs
+    graphs : iterable of graphs
         Such as a `GraphDataset`, or a list of `GraphSample` or of PyG's ``Data``: anything with
         `x` and `edge_index`, and with or without `edge_attr` and `y`.
     batch_size : int, default=32
@@ -130,7 +135,7 @@ class GraphLoader:
 
     def __init__(
         self,
-        graphs: Sequence[Any],
+        graphs: Iterable[Any],
         batch_size: int = 32,
         *,
         shuffle: bool = False,
@@ -158,6 +163,11 @@ class GraphLoader:
         )
         self._nodes_of = _starts([len(part["x"]) for part in parts], device)
         self._edges_of = _starts([part["edge_index"].shape[1] for part in parts], device)
+
+    @property
+    def n_features(self) -> int:
+        """Width of `x`."""
+        return int(self._x.shape[1])
 
     def __len__(self) -> int:
         """Count the batches of an epoch."""
