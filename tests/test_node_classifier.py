@@ -289,6 +289,52 @@ def test_verbose_shows_a_bar_and_changes_nothing(data, fitted, capsys):
     assert "val_accuracy" in err
 
 
+# -- Batches ---------------------------------------------------------------------------------
+
+
+BATCH_MODELS = ["gcn", "gat", "sage"]
+
+
+@pytest.mark.parametrize("model", BATCH_MODELS)
+def test_batches_learn(data, model):
+    *_, y, _, _, test = data
+    classifier = fit(data, model, batch_size=10, fanouts=[5, 5], epochs=30, lr=0.02)
+    assert classifier.score(y, mask=test) > 0.6
+    whole = clone(classifier).set_params(batch_size=None, fanouts=None)
+    whole._set_fitted(classifier.model_, classifier.classes_, {}, 1, classifier.n_features_in_)
+    whole._data = classifier._data
+    np.testing.assert_allclose(classifier.predict_proba(), whole.predict_proba(), rtol=1e-4)
+    np.testing.assert_allclose(classifier.transform(), whole.transform(), rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("model", BATCH_MODELS)
+def test_batches_do_not_depend_on_threads(data, model):
+    options = {"batch_size": 12, "epochs": 3}
+    first = fit(data, model, **options)
+    for n_jobs in (2, 4):
+        assert_same(weights(first), weights(fit(data, model, n_jobs=n_jobs, **options)))
+    other = fit(data, model, **options, random_state=1)
+    assert not np.array_equal(first.predict_proba(), other.predict_proba())
+
+
+def test_one_batch_of_all_neighbours_is_the_full_batch(data):
+    """GraphSAGE and GAT on blocks with all neighbours, without dropout, but for rounding."""
+    for model in ("sage", "gat"):
+        options = {"dropout": 0.0, "epochs": 5, "early_stopping": False}
+        batches = fit(data, model, batch_size=24, fanouts=[-1, -1], **options)
+        np.testing.assert_allclose(
+            batches.predict_proba(), fit(data, model, **options).predict_proba(), rtol=1e-3
+        )
+
+
+def test_fanouts_are_obeyed(data):
+    few, many = (
+        fit(data, "sage", batch_size=24, fanouts=k, dropout=0.0, epochs=5).predict_proba()
+        for k in ([1, 1], [-1, -1])
+    )
+    assert not np.allclose(few, many, atol=1e-3)
+
+
 # -- Kinds of input --------------------------------------------------------------------------
 
 

@@ -494,6 +494,6 @@ class NodeClassifier(BaseEstimator):  # type: ignore[misc]  # scikit-learn is no
         engine = self._engine()
         with engine.threads(effective_n_threads(self.n_jobs)):
             rows: NDArray[np.float32] = engine.outputs(
-                self.model_, data, hidden=hidden, batch_size=self.batch_size
+                self.model_, data, hidden=hidden, in_batches=self.batch_size is not None
             )
         return rows
