@@ -1,4 +1,4 @@
-"""Files as Python 2 pickled them, written by hand: the opcodes of protocol 2 that Planetoid uses."""
+"""Files as Python 2 pickled them, written by hand: the opcodes that Planetoid uses."""
 
 import struct
 
@@ -24,8 +24,7 @@ def shape(value: tuple[int, ...]) -> bytes:
 
 
 RECONSTRUCT = (
-    b"cnumpy.core.multiarray\n_reconstruct\n"
-    b"cnumpy\nndarray\n" + shape((0,)) + text(b"b") + b"\x87R"
+    b"cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\n" + shape((0,)) + text(b"b") + b"\x87R"
 )
 
 

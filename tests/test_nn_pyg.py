@@ -382,3 +382,11 @@ def test_a_whole_model_of_pyg_runs_with_our_layers_put_in() -> None:
     torch.testing.assert_close(a, b, rtol=0, atol=1e-4)
     adjacency = Adjacency.from_edge_index(GRAPHS["undirected"], N)
     torch.testing.assert_close(mine(x, adjacency), b, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_layers_are_shown_alike(name: str) -> None:
+    kind, options = LAYERS[name]
+    if options.get("aggr") == "add":
+        pytest.skip("PyG says sum")
+    assert repr(getattr(ours, kind)(3, 4, **options)) == repr(getattr(pyg, kind)(3, 4, **options))

@@ -1,5 +1,6 @@
 """Planetoid's pickles are read as data: whatever a file asks for, nothing is called."""
 
+import contextlib
 import copyreg
 import io
 import pickle
@@ -31,7 +32,7 @@ def refuse(content: bytes, message: str = "is not a file of Planetoid") -> None:
 
 def unpickle(content: bytes) -> object:
     """What Python's own unpickler makes of the files written here."""
-    return pickle.load(io.BytesIO(content), encoding="latin1")  # noqa: S301: written by the test
+    return pickle.load(io.BytesIO(content), encoding="latin1")
 
 
 # --- what is read ------------------------------------------------------------------------------
@@ -223,7 +224,7 @@ def test_hostile_instructions(content: bytes) -> None:
 
 
 def test_extension_registry_is_not_asked() -> None:
-    """Python's unpickler gives registered extensions without asking `find_class` the second time."""
+    """Python's unpickler asks `find_class` for a registered extension the first time only."""
     code = 240
     copyreg.add_extension("builtins", "eval", code)
     try:
@@ -252,9 +253,7 @@ ARRAYS = {
     "state is a dict": form.RECONSTRUCT + b"}b",
     "too few parts": state(form.number(1)),
     "shape is None": state(form.number(1) + b"N" + form.dtype(b"i4") + b"\x89" + BYTES),
-    "shape is text": state(
-        form.number(1) + form.text(b"23") + form.dtype(b"i4") + b"\x89" + BYTES
-    ),
+    "shape is text": state(form.number(1) + form.text(b"23") + form.dtype(b"i4") + b"\x89" + BYTES),
     "shape of True": state(form.number(1) + b"(\x88\x88t" + form.dtype(b"i4") + b"\x89" + BYTES),
     "negative shape": state(
         form.number(1) + form.shape((-2, -3)) + form.dtype(b"i4") + b"\x89" + BYTES
@@ -268,9 +267,7 @@ ARRAYS = {
     "too little data": state(
         form.number(1) + form.shape((3, 3)) + form.dtype(b"i4") + b"\x89" + BYTES
     ),
-    "part of a number": state(
-        TWO_BY_THREE + form.dtype(b"i4") + b"\x89" + form.text(b"\0" * 23)
-    ),
+    "part of a number": state(TWO_BY_THREE + form.dtype(b"i4") + b"\x89" + form.text(b"\0" * 23)),
     "objects": state(TWO_BY_THREE + form.dtype(b"O8") + b"\x89" + form.text(b"\x01" * 48)),
     "objects in a list": state(TWO_BY_THREE + form.dtype(b"O8", b"|") + b"\x89" + b"](NNNNNNe"),
     "void": state(TWO_BY_THREE + form.dtype(b"V4") + b"\x89" + BYTES),
@@ -390,12 +387,12 @@ BOMBS = {
     "a billion laughs": laughs(),
     "one list under many keys": one_list_under_many_keys(),
     "a list that doubles itself": form.file(b"]q\x00" + b"(h\x00h\x00h\x00e" * 1000),
-    "nested tuples": form.file(b")" + b"\x85" * 200_000),
-    "nested lists": form.file(b"]" * 200_000 + b"a" * 199_999),
+    "nested tuples": form.file(b")" + b"\x85" * 30_000),
+    "nested lists": form.file(b"]" * 30_000 + b"a" * 29_999),
     "records in records": form.file(
-        b"c__builtin__\nlist\nq\x00" + b"h\x00" * 20_000 + b")" + b"R\x85" * 20_000 + b"R"
+        b"c__builtin__\nlist\nq\x00" + b"h\x00" * 5_000 + b")" + b"R\x85" * 5_000 + b"R"
     ),
-    "marks": form.file(b"(" * 200_000),
+    "marks": form.file(b"(" * 30_000),
     "memos": form.file(b"N" + b"".join(b"r" + struct.pack("<I", 2**32 - k) for k in range(1, 50))),
     "text that is not there": form.file(b"T" + struct.pack("<I", 2**31 - 1)),
 }
@@ -418,7 +415,5 @@ def test_cut_and_damaged_files() -> None:
         damaged = bytearray(whole)
         for _ in range(draw.randint(1, 4)):
             damaged[draw.randrange(len(damaged))] = draw.randrange(256)
-        try:
+        with contextlib.suppress(FileFormatError):  # or it is a matrix with other numbers
             read_matrix(bytes(damaged), SET)
-        except FileFormatError:
-            pass  # some changes leave a matrix, only with other numbers

@@ -28,7 +28,8 @@ typedef struct {
     const int32_t *indices;
     const float *weights;    /* NULL: all 1 */
     const uint64_t *cells;   /* alias cells of the weights; NULL: draws are uniform */
-    const double *strengths; /* sums of the rows' weights; only without replacement */
+    const double *strengths; /* sums of the rows' weights, where there are cells */
+    const int64_t *order;    /* the graph's arc at every place of `indices`; NULL: the place */
 } ge_in_rows;
 
 /* Targets and their slots, one for each sampled neighbour. */
@@ -38,9 +39,9 @@ typedef struct {
     int64_t fanout;        /* -1: all */
     int replace;
     uint64_t key;
-    int64_t *places; /* out: of the neighbour in `indices` */
+    int64_t *arcs;   /* out: its arc; until then its place in `indices` */
     int32_t *nodes;  /* out: the neighbour */
-    float *values;   /* out: what it counts; NULL: 1 */
+    float *values;   /* out: what it counts; NULL if there are no weights */
     double *keys;    /* scratch, one per slot; NULL unless by weight without replacement */
 } ge_slots;
 
@@ -203,12 +204,12 @@ static inline void ge_choose_weighted(const float *weights, const uint64_t *cell
         ge_choose_arrivals(weights, places, keys, m, k, n, ge_stream(key, GE_ARRIVALS));
 }
 
-/* What the chosen count, so that their sums estimate those of the row without bias. The order of
- * the chosen is that of arrivals with rate w; given the time t of the (k + 1)-th, each of the others
- * has arrived with probability 1 - exp(-w t) (Cohen and Kaplan 2007, rank conditioning). The times
+/* What the chosen count, so that their mean has the expectation of the row's mean of w. Their order
+ * is that of arrivals with rate w; given the time t of the (k + 1)-th, each of the others has
+ * arrived with probability 1 - exp(-w t) (Cohen and Kaplan 2007, rank conditioning). The times
  * between arrivals are drawn afterwards: their rate is the weight of what is still to come. */
 static inline void ge_weigh_chosen(const float *weights, const int64_t *places, int64_t k,
-    double total, float *values, uint64_t key)
+    int64_t n, double total, float *values, uint64_t key)
 {
     double time = 0.0, rest = total;
     int64_t j;
@@ -221,7 +222,7 @@ static inline void ge_weigh_chosen(const float *weights, const int64_t *places, 
     }
     for (j = 0; j < k; j++) {
         const double weight = (double)weights[places[j]];
-        values[j] = (float)(weight / -expm1(-weight * time));
+        values[j] = (float)(weight / -expm1(-weight * time) * (double)k / (double)n);
     }
 }
 
@@ -236,7 +237,7 @@ static inline void ge_sample_row(const ge_in_rows *rows, const ge_slots *slots, 
     const int64_t slot = slots->indptr[i], k = slots->indptr[i + 1] - slot;
     const int64_t first = rows->indptr[v], n = rows->indptr[v + 1] - first;
     const uint64_t key = ge_stream(slots->key, (uint64_t)v);
-    int64_t *places = slots->places + slot;
+    int64_t *places = slots->arcs + slot;
     int64_t j;
     if (slots->replace && slots->fanout > 0) {
         for (j = 0; j < k; j++) {
@@ -244,6 +245,8 @@ static inline void ge_sample_row(const ge_in_rows *rows, const ge_slots *slots, 
             places[j] = (int64_t)(rows->cells != NULL
                     ? ge_alias_draw(rows->cells + first, (uint64_t)n, r)
                     : ge_bounded(r, (uint64_t)n));
+            if (rows->cells != NULL) /* the draws stand for the weights */
+                slots->values[slot + j] = (float)(rows->strengths[v] / (double)n);
         }
     } else if (k == n) {
         for (j = 0; j < k; j++)
@@ -251,13 +254,15 @@ static inline void ge_sample_row(const ge_in_rows *rows, const ge_slots *slots, 
     } else if (rows->cells != NULL) {
         ge_choose_weighted(
             rows->weights + first, rows->cells + first, places, slots->keys + slot, k, n, key);
-        ge_weigh_chosen(rows->weights + first, places, k, rows->strengths[v], slots->values + slot,
-            ge_stream(key, GE_WAITING));
+        ge_weigh_chosen(rows->weights + first, places, k, n, rows->strengths[v],
+            slots->values + slot, ge_stream(key, GE_WAITING));
     } else
         ge_choose(places, k, n, key);
     for (j = 0; j < k; j++) {
         places[j] += first;
         GE_PREFETCH(&rows->indices[places[j]]);
+        if (rows->order != NULL)
+            GE_PREFETCH(&rows->order[places[j]]);
     }
 }
 
@@ -269,8 +274,7 @@ static inline void ge_expect_row(const ge_in_rows *rows, const ge_slots *slots, 
     const uint64_t key = ge_stream(slots->key, (uint64_t)v);
     const int64_t k = slots->indptr[i + 1] - slots->indptr[i];
     int64_t j;
-    if (rows->strengths != NULL)
-        GE_PREFETCH(&rows->strengths[v]);
+    GE_PREFETCH(&rows->strengths[v]);
     if (slots->replace || n > 4 * k)
         for (j = 0; j < k; j++)
             GE_PREFETCH(
@@ -296,13 +300,15 @@ static inline void ge_sample_slots(
             ge_sample_row(rows, slots, i);
         }
         for (j = slots->indptr[group]; j < slots->indptr[last]; j++)
-            slots->nodes[j] = rows->indices[slots->places[j]];
+            slots->nodes[j] = rows->indices[slots->arcs[j]];
         for (i = group; i < last && slots->values != NULL; i++) {
             const int64_t n = rows->indptr[slots->targets[i] + 1] - rows->indptr[slots->targets[i]];
-            if (!by_weight || slots->indptr[i + 1] - slots->indptr[i] == n)
+            if (!by_weight || (!slots->replace && slots->indptr[i + 1] - slots->indptr[i] == n))
                 for (j = slots->indptr[i]; j < slots->indptr[i + 1]; j++)
-                    slots->values[j] = rows->weights[slots->places[j]];
+                    slots->values[j] = rows->weights[slots->arcs[j]];
         }
+        for (j = slots->indptr[group]; j < slots->indptr[last] && rows->order != NULL; j++)
+            slots->arcs[j] = rows->order[slots->arcs[j]];
     }
 }
 

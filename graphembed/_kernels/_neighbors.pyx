@@ -20,6 +20,7 @@ cdef extern from "_neighbors.h" nogil:
         const float32_t *weights
         const uint64_t *cells
         const float64_t *strengths
+        const int64_t *order
 
     ctypedef struct Slots "ge_slots":
         const int32_t *targets
@@ -27,7 +28,7 @@ cdef extern from "_neighbors.h" nogil:
         int64_t fanout
         bint replace
         uint64_t key
-        int64_t *places
+        int64_t *arcs
         int32_t *nodes
         float32_t *values
         float64_t *keys
@@ -72,16 +73,17 @@ def sample_slots(
     const int32_t[::1] indices,      # IN   (n_arcs,)
     const float32_t[::1] weights,    # IN   (n_arcs,), or empty
     const uint64_t[::1] cells,       # IN   (n_arcs,), alias cells, or empty: draws are uniform
-    const float64_t[::1] strengths,  # IN   (n_nodes,), sums of the rows' weights; empty unless
-                                     #      draws are by weight without replacement
+    const float64_t[::1] strengths,  # IN   (n_nodes,), sums of the rows' weights; empty as cells
+    const int64_t[::1] order,        # IN   (n_arcs,), the arc at every place of `indices`, or empty
     const int32_t[::1] targets,      # IN   (n_targets,)
     const int64_t[::1] slots,        # IN   (n_targets + 1,), where the neighbours of each begin
     int64_t fanout,
     bint replace,
-    int64_t[::1] places,             # OUT  (n_slots,), in `indices`
-    int32_t[::1] nodes,              # OUT  (n_slots,)
-    float32_t[::1] values,           # OUT  (n_slots,), what each counts; or empty: 1
-    float64_t[::1] keys,             # OUT  (n_slots,), scratch; empty where strengths is
+    int64_t[::1] arcs,               # OUT  (n_slots,)
+    int32_t[::1] nodes,              # OUT  (n_slots,), where they come from
+    float32_t[::1] values,           # OUT  (n_slots,), what each counts; empty as weights
+    float64_t[::1] keys,             # OUT  (n_slots,), scratch of draws by weight without
+                                     #      replacement, else empty
     uint64_t key,
     int64_t begin,
     int64_t end,
@@ -97,8 +99,9 @@ def sample_slots(
     rows.weights = &weights[0] if weights.shape[0] > 0 else NULL
     rows.cells = &cells[0] if cells.shape[0] > 0 else NULL
     rows.strengths = &strengths[0] if strengths.shape[0] > 0 else NULL
+    rows.order = &order[0] if order.shape[0] > 0 else NULL
     out.targets, out.indptr, out.fanout, out.replace = &targets[0], &slots[0], fanout, replace
-    out.key, out.places, out.nodes = key, &places[0], &nodes[0]
+    out.key, out.arcs, out.nodes = key, &arcs[0], &nodes[0]
     out.values = &values[0] if values.shape[0] > 0 else NULL
     out.keys = &keys[0] if keys.shape[0] > 0 else NULL
     for chunk in prange(

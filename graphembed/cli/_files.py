@@ -68,6 +68,15 @@ def check_output(path: Path, *, source: Path | None = None) -> None:
     if suffix not in (*EMBEDDING_SUFFIXES, MODEL_SUFFIX):
         known = ", ".join((*EMBEDDING_SUFFIXES, MODEL_SUFFIX))
         raise ValueError(f"the output must end in one of {known}, got {str(path)!r}")
+    check_writable(path)
+    if source is not None and source.exists() and path.exists() and path.samefile(source):
+        raise ValueError(f"the output would overwrite the input {str(source)!r}")
+    if suffix == ".parquet":
+        import_optional("pyarrow", extra="all")
+
+
+def check_writable(path: Path) -> None:
+    """Raise if a file cannot be written to `path`."""
     if path.is_dir():
         raise IsADirectoryError(errno.EISDIR, "the output is a folder", str(path))
     folder = path.parent
@@ -75,10 +84,6 @@ def check_output(path: Path, *, source: Path | None = None) -> None:
         raise FileNotFoundError(errno.ENOENT, "the output's folder does not exist", str(folder))
     if not os.access(folder, os.W_OK) or (path.exists() and not os.access(path, os.W_OK)):
         raise PermissionError(errno.EACCES, "the output cannot be written", str(path))
-    if source is not None and source.exists() and path.exists() and path.samefile(source):
-        raise ValueError(f"the output would overwrite the input {str(source)!r}")
-    if suffix == ".parquet":
-        import_optional("pyarrow", extra="all")
 
 
 def read_growing(path: Path) -> Any:

@@ -208,6 +208,17 @@ def _info(args: argparse.Namespace, parser: Parser) -> None:
     print(summarize(_read_graph(args, args.graph)))
 
 
+def _train(args: argparse.Namespace, parser: Parser) -> None:
+    from graphembed.cli._train import train
+
+    if not args.dataset.startswith(("cora", "citeseer", "pubmed")):
+        _refuse_option(args, parser, "split", f"{args.dataset} has random splits only")
+    for option, model in (("heads", "gat"), ("K", "cheb")):
+        if args.model != model:
+            _refuse_option(args, parser, option, f"it belongs to --model {model}")
+    train(args)
+
+
 def _demo(args: argparse.Namespace, parser: Parser) -> None:
     from graphembed.demo import run_demo
 
@@ -289,4 +300,10 @@ def _print_node_scores(args: argparse.Namespace, embedding: Any, labels: Any) ->
     print(result)
 
 
-_COMMANDS: Final = {"embed": _embed, "evaluate": _evaluate, "info": _info, "demo": _demo}
+_COMMANDS: Final = {
+    "embed": _embed,
+    "evaluate": _evaluate,
+    "info": _info,
+    "train": _train,
+    "demo": _demo,
+}

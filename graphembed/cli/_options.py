@@ -15,6 +15,16 @@ from graphembed._validation import (
 from graphembed._version import __version__
 
 DATASETS: Final = ("python-imports", "karate", "blogcatalog", "ppi", "facebook", "lastfm")
+NODE_DATASETS: Final = (
+    "cora",
+    "citeseer",
+    "pubmed",
+    "amazon-computers",
+    "amazon-photo",
+    "coauthor-cs",
+    "coauthor-physics",
+    "actor",
+)
 _TASKS: Final = ("node-classification", "link-prediction")
 _WALKS: Final = ("walk_length", "n_walks", "window", "loss", "epochs", "trainer")
 METHODS: Final = {  # the options of each that not all have
@@ -130,6 +140,10 @@ def build_parser() -> tuple[Parser, dict[str, Parser]]:
     info.add_argument("graph", metavar="GRAPH", type=Path, help=_GRAPH_HELP)
     add_graph_options(info)
 
+    train = add("train", "classify the nodes of a dataset by a graph neural network")
+    add_model_options(train)
+    add_run_options(train)
+
     demo = add("demo", "embed, evaluate and draw a real graph")
     demo.add_argument(
         "--dataset",
@@ -220,6 +234,57 @@ def add_training_options(parser: Parser) -> None:
         choices=("graphembed", "gensim"),
         default="graphembed",
         help="who trains on the walks",
+    )
+
+
+def add_model_options(parser: Parser) -> None:
+    """Add what `train` has; None is left to the recipe of the model."""
+    add = parser.add_argument
+    add("--dataset", choices=NODE_DATASETS, default="cora", help="the graph, with its split")
+    add(
+        "--split",
+        choices=("public", "full", "complete", "random"),
+        default="public",
+        help="cora, citeseer and pubmed: which nodes train, validate and test",
+    )
+    add("--model", choices=("gcn", "cheb", "gat", "sage"), default="gcn", help="the model")
+    add("--hidden", metavar="N", type=_COUNT, help="width of the hidden layers (default: 16 or 64)")
+    add("--n-layers", metavar="N", type=_COUNT, default=2, help="number of layers")
+    add(
+        "--dropout",
+        metavar="X",
+        type=_checked(float, float_in(0, 1, "left")),
+        help="dropout before every layer (default: 0.5, of gat 0.6)",
+    )
+    add("--heads", metavar="N", type=_COUNT, help="attention heads of gat (default: 8)")
+    add("--K", metavar="N", type=_COUNT, help="polynomials of cheb (default: 3)")
+    add("--lr", metavar="X", type=_POSITIVE, help="step size (default: 0.01, of gat 0.005)")
+    add(
+        "--weight-decay",
+        metavar="X",
+        type=_checked(float, float_in(0, 1e6)),
+        help="L2 penalty (default: 5e-4)",
+    )
+    add(
+        "--epochs",
+        metavar="N",
+        type=_COUNT,
+        help="epochs at most (default: 200, with early stopping of gat 1000)",
+    )
+    add(
+        "--early-stopping",
+        choices=("loss", "accuracy", "both", "no"),
+        help="keep the best epoch on the validation nodes (default: no, of gat both)",
+    )
+    add("--patience", metavar="N", type=_COUNT, default=100, help="epochs to wait for a better one")
+    add("--batch-size", metavar="N", type=_COUNT, help="train in batches (default: all at once)")
+    add("--device", metavar="NAME", default="auto", help="cpu, cuda, cuda:1, ...")
+    add("-o", "--output", metavar="OUT", type=Path, help="where the model goes (.safetensors)")
+    add(
+        "--predictions",
+        metavar="OUT",
+        type=Path,
+        help="where the predicted classes of all nodes go (.csv, .tsv)",
     )
 
 

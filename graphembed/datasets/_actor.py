@@ -108,10 +108,9 @@ def read_actor(
             for row in _rows(edges, 2, f"{name}: {_EDGES}")
         ]
     )
-    graph = Graph.from_edges(arcs, nodes=range(len(rows)), directed=True, weighted=False)
-    if not directed:
-        matrix = graph.to_scipy()
-        graph = Graph.from_scipy(matrix + matrix.T, directed=False, weighted=False)
+    adjacency = sp.coo_array((np.ones(len(arcs)), tuple(arcs.T)), shape=(len(rows), len(rows)))
+    both = adjacency if directed else adjacency + adjacency.T
+    graph = Graph.from_scipy(both, directed=directed, weighted=False)
     label_names = tuple(f"class {k}" for k in range(int(labels.max()) + 1))
     masks = split_fractions(labels, random_state=random_state)
     return NodeDataset(name, graph, labels, label_names, description, x, *masks)

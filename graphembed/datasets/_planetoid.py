@@ -80,9 +80,9 @@ def load_planetoid(
     - The files list neighbours with repetitions, and CiteSeer and PubMed have 124 and 3 self-loops.
       Both are dropped, as in PyTorch Geometric. The 5,429, 4,732 and 44,338 "edges" of Kipf and
       Welling count the repeated or the looped ones too.
-    - CiteSeer lacks the features and classes of 15 nodes (see ``load_planetoid("citeseer").x``:
-      rows without entries). As in the usual loaders their features are zeros and their class is 0,
-      which stands for nothing: they are in no mask of ours, random and full splits included.
+    - CiteSeer lacks the features and classes of 15 nodes among those to test on, although they have
+      edges (48 other nodes have none). As in the usual loaders their features are zeros and their
+      class is 0, which stands for nothing: they are in no mask, whatever the split.
     - The files are pickles. They are not unpickled but read as data, by a reader that cannot call
       anything, and only after their sha256 is checked.
     """

@@ -20,7 +20,13 @@ IntArray = npt.NDArray[np.int64]
 
 
 class Split(NamedTuple):
-    """Three masks; no node is in two of them."""
+    """Three masks; no node is in two of them.
+
+    Parameters
+    ----------
+    train, val, test : ndarray of shape (n_nodes,), bool
+        Nodes to train on, to choose by, and to test on.
+    """
 
     train: Mask
     val: Mask
@@ -76,8 +82,10 @@ def split_per_class(
         },
     )
     classes = _classes(labels)
-    order = _shuffled(np.flatnonzero(classes >= 0), random_state)
+    rng = np.random.default_rng(draw_seed(random_state))
+    order = rng.permutation(np.flatnonzero(classes >= 0))
     chosen, rest = _take_per_class(order, classes, train, "train")
+    rest = rng.permutation(rest)  # the large classes came first in it
     if val_per_class:
         validation, rest = _take_per_class(rest, classes, val, "val")
     else:
@@ -117,7 +125,8 @@ def split_fractions(
     """
     _check_fractions(train, val)
     classes = _classes(labels)
-    order = _shuffled(np.flatnonzero(classes >= 0), random_state)
+    rng = np.random.default_rng(draw_seed(random_state))
+    order = rng.permutation(np.flatnonzero(classes >= 0))
     parts: list[list[IntArray]] = [[], [], []]
     for k in np.unique(classes[order]):
         members = order[classes[order] == k]
@@ -148,7 +157,7 @@ def split_indices(
     """
     check_params({"n": n}, {"n": int_at_least(0)})
     _check_fractions(train, val)
-    return _cut(_shuffled(np.arange(n), random_state), train, val)
+    return _cut(np.random.default_rng(draw_seed(random_state)).permutation(n), train, val)
 
 
 def _check_fractions(train: float, val: float) -> None:
@@ -168,10 +177,6 @@ def _classes(labels: Any) -> IntArray:
             f"{classes.dtype}"
         )
     return classes.astype(np.int64)
-
-
-def _shuffled(nodes: IntArray, random_state: Any) -> IntArray:
-    return np.random.default_rng(draw_seed(random_state)).permutation(nodes)
 
 
 def _cut(order: IntArray, train: float, val: float) -> tuple[IntArray, IntArray, IntArray]:

@@ -8,18 +8,20 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 from tqdm import tqdm
 
 from graphembed.estimators._node_data import Features, Split
 from graphembed.estimators._settings import Settings
 from graphembed.graph import Graph
 from graphembed.nn.adjacency import Adjacency
+from graphembed.nn.inference import layerwise_inference
+from graphembed.nn.loader import NeighborLoader
 from graphembed.nn.models import GAT, GCN, ChebNet, GraphModel, GraphSAGE
 from graphembed.nn.sparse import SparseMatrix
-from graphembed.nn.training import EarlyStopping, Part, evaluate, make_optimizer, train
+from graphembed.nn.training import EarlyStopping, Part, evaluate, make_optimizer, scores, train
 
-_MODELS: Mapping[str, type[GraphModel]] = {
+_MODELS: Mapping[str, Callable[..., GraphModel]] = {
     "gcn": GCN,
     "cheb": ChebNet,
     "gat": GAT,
@@ -55,7 +57,21 @@ class Data:
     def of(cls, graph: Graph, features: Features, device: torch.device) -> "Data":
         is_dense = isinstance(features, np.ndarray)
         x = torch.tensor(features) if is_dense else SparseMatrix.from_scipy(features)
-        return cls(graph, x.to(device), Adjacency.from_graph(graph).to(device))
+        return cls(graph, x.to(device), graph.to_adjacency().to(device))
+
+    def __getstate__(self) -> dict[str, Any]:
+        x = self.x
+        is_sparse = isinstance(x, SparseMatrix)
+        parts = (x.indptr, x.indices, x.values, x.shape) if is_sparse else x
+        return {"graph": self.graph, "x": parts, "device": self.adjacency.device}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        x, graph = state["x"], state["graph"]
+        self.__dict__.update(
+            graph=graph,
+            x=SparseMatrix(*x) if isinstance(x, tuple) else x,
+            adjacency=graph.to_adjacency().to(state["device"]),
+        )
 
 
 def find_device(name: str) -> torch.device:
@@ -150,34 +166,75 @@ def fit(
     return model, history, len(history["epoch"])
 
 
+class _Batches:
+    """What a loader gives, as parts on the device of the model; each pass is an epoch."""
+
+    def __init__(self, loader: NeighborLoader, device: torch.device, *, subgraph: bool) -> None:
+        self._loader = loader
+        self._device = device
+        self._subgraph = subgraph
+
+    def __iter__(self) -> Iterator[Part]:
+        for batch in self._loader:
+            on_device = batch.to(self._device)
+            rows = torch.arange(batch.n_seeds, device=self._device) if self._subgraph else None
+            yield Part(on_device.x, on_device.edges, on_device.y, rows)
+
+
 def _batches(
     settings: Settings, model: GraphModel, data: Data, y: Tensor, rows: Tensor, seed: int
 ) -> Iterable[Part]:
     """What an epoch goes through: one part, or the batches of a loader."""
     if settings.batch_size is None:
-        return [_part(settings, model, data, y, rows)]
-    raise NotImplementedError
-
-
-def _part(settings: Settings, model: GraphModel, data: Data, y: Tensor, rows: Tensor) -> Part:
-    if settings.norm == "batch":  # whose statistics are those of all nodes
-        return Part(data.x, data.adjacency, y[rows], rows)
-    return Part.of(model, data.x, data.adjacency, y, rows)
+        if settings.norm == "batch":  # whose statistics are those of all nodes
+            return [Part(data.x, data.adjacency, y[rows], rows)]
+        return [Part.of(model, data.x, data.adjacency, y, rows)]
+    subgraph = settings.model == "gcn"  # which needs the degrees of the sources
+    loader = NeighborLoader(
+        data.graph,
+        data.x,
+        settings.fanouts,
+        settings.batch_size,
+        seeds=rows,
+        y=y,
+        shuffle=True,
+        random_state=seed,
+        n_jobs=torch.get_num_threads(),
+        subgraph=subgraph,
+    )
+    return _Batches(loader, data.adjacency.device, subgraph=subgraph)
 
 
 def _validation(
     settings: Settings, model: GraphModel, data: Data, y: Tensor, rows: Tensor
 ) -> Callable[[Any], tuple[float, float]]:
-    part = Part.of(model, data.x, data.adjacency, y, rows)
-    return lambda model: evaluate(model, part)
+    """Loss and accuracy of some rows, all neighbours read."""
+    if settings.batch_size is None:
+        part = Part.of(model, data.x, data.adjacency, y, rows)
+        return lambda model: evaluate(model, part)
+    return lambda model: scores(layerwise_inference(model, data.x, data.adjacency)[rows], y[rows])
+
+
+class _WithoutLast(nn.Module):  # type: ignore[misc]
+    """A model that ends before its last layer."""
+
+    def __init__(self, model: GraphModel) -> None:
+        super().__init__()
+        self.num_layers = model.num_layers - 1
+        self.layer = model.layer
 
 
 def outputs(
-    model: GraphModel, data: Data, *, hidden: bool, batch_size: int | None
+    model: GraphModel, data: Data, *, hidden: bool, in_batches: bool
 ) -> NDArray[np.float32]:
     """Logits, or the last hidden representation, of all nodes."""
     model.eval()
     with torch.no_grad():
-        out = (model.hidden if hidden else model)(data.x, data.adjacency)
+        if hidden and model.num_layers > 1 and in_batches:
+            out = layerwise_inference(_WithoutLast(model), data.x, data.adjacency)
+        elif in_batches and not hidden:
+            out = layerwise_inference(model, data.x, data.adjacency)
+        else:
+            out = (model.hidden if hidden else model)(data.x, data.adjacency)
     rows: NDArray[np.float32] = out.cpu().numpy()
     return rows

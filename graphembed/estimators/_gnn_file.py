@@ -5,6 +5,7 @@ import json
 import math
 import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -66,9 +67,8 @@ def _checksum(tensors: Mapping[str, Tensor]) -> str:
 
 def load(path: StrPath, cls: type[Any]) -> Any:
     """Read an estimator; nothing in the file is executed, and nothing is made larger than it."""
-    if not os.path.isfile(path):
-        with open(path, "rb"):  # noqa: PTH123  # raises what the system says
-            pass
+    with Path(path).open("rb"):  # no such file, or a folder: raises what the system says
+        pass
     try:
         with safe_open(os.fspath(path), framework="pt") as file:
             metadata = file.metadata() or {}
@@ -149,7 +149,7 @@ def _read_classes(kind: str, values: list[Any]) -> NDArray[Any]:
     if len(values) < 2 or any(type(value) is not python_type for value in values):
         raise FileFormatError(f"its classes are not 2 or more of the type {python_type.__name__}")
     try:
-        classes = np.array(values, dtype=dtype)
+        classes: NDArray[Any] = np.array(values, dtype=dtype)
     except OverflowError as error:
         raise FileFormatError("its classes do not fit into 64 bits") from error
     if (classes[1:] <= classes[:-1]).any():

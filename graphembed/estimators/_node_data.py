@@ -28,53 +28,52 @@ class Split(NamedTuple):
 
 def read_features(X: Any, graph: Graph) -> Features:
     """Turn `X` into finite float32 numbers, one row for each node."""
-    array = _by_node(X, graph, "X")
-    if sp.issparse(array):
-        array = sp.csr_array(array)
-        values = array.data
-    else:
-        array = values = np.asarray(array)
+    array: Any = _by_node(X, graph, "X")
+    is_sparse = sp.issparse(array)
+    array = sp.csr_array(array) if is_sparse else np.asarray(array)
     if array.ndim != 2:
         raise ValueError(f"X must have 2 dimensions, (n_nodes, n_features), got {array.ndim}")
-    if values.dtype.kind not in "fiub":
-        raise TypeError(f"X must hold numbers, got dtype {values.dtype}")
+    if array.dtype.kind not in "fiub":
+        raise TypeError(f"X must hold numbers, got dtype {array.dtype}")
     _check_length(array, graph, "X")
     if not array.shape[1]:
         raise ValueError(
             "X must have at least 1 column, got 0; without features, give every node one of its "
             "own: scipy.sparse.eye_array(n_nodes)"
         )
-    # A float32 may be infinite where the float64 was not; the check below says so.
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite and is found so
         array = array.astype(np.float32, copy=False)
-    _check_finite(array)
-    if sp.issparse(array):
+    _check_finite(array, is_sparse)
+    features: Features
+    if is_sparse:
         if not array.has_canonical_format:
             array = array.copy()  # never changed in place: it may be the user's
             array.sum_duplicates()
-        return array
-    if np.count_nonzero(array) < _SPARSE_BELOW * array.size:
-        return sp.csr_array(array)
-    return np.ascontiguousarray(array)
+        features = array
+    elif np.count_nonzero(array) < _SPARSE_BELOW * array.size:
+        features = sp.csr_array(array)
+    else:
+        features = np.ascontiguousarray(array)
+    return features
 
 
-def _check_finite(array: Any) -> None:
-    values = array.data if sp.issparse(array) else array
+def _check_finite(array: Any, is_sparse: bool) -> None:
+    values = array.data if is_sparse else array
     if np.isfinite(values).all():
         return
-    if sp.issparse(array):
-        entry = int(np.flatnonzero(~np.isfinite(values))[0])
-        row = int(np.searchsorted(array.indptr, entry, side="right")) - 1
-        column, value = int(array.indices[entry]), values[entry]
-    else:
-        row, column = np.argwhere(~np.isfinite(values))[0].tolist()
-        value = values[row, column]
+    first = np.argwhere(~np.isfinite(values))[0]
+    entries = array.tocoo() if is_sparse else None
+    row, column = first if entries is None else (entries.row[first[0]], entries.col[first[0]])
+    value = values[tuple(first)]
     raise ValueError(f"X must be finite in float32, got {value} in row {row}, column {column}")
 
 
 def read_labels(y: Any, graph: Graph) -> Labels:
     """Turn `y` into codes; -1 among integers and None, NaN among others mean no label."""
-    array = np.asarray(_by_node(y, graph, "y"))
+    given = _by_node(y, graph, "y")
+    # Of a list numpy would make strings if one of its numbers is one.
+    is_list = isinstance(given, (list, tuple))
+    array: NDArray[Any] = np.asarray(given, dtype=object if is_list else None)
     if array.ndim != 1:
         raise ValueError(f"y must have 1 dimension, one class per node, got shape {array.shape}")
     _check_length(array, graph, "y")
@@ -108,7 +107,7 @@ def _of_one_kind(objects: NDArray[Any]) -> NDArray[Any]:
         wanted = (kind, np.integer) if kind is int else kind
         if all(isinstance(v, wanted) for v in objects):
             return objects.astype(dtype)
-    odd = next(v for v in objects if type(v) is not type(objects[0]) or not isinstance(v, str))
+    odd = next((v for v in objects if type(v) is not type(objects[0])), objects[0])
     raise TypeError(
         "y must hold strings only or integers only (None: no label), "
         f"got {objects[0]!r} and {odd!r}"

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+import numpy as np
+
 from graphembed._validation import (
     Constraint,
     boolean,
@@ -17,6 +19,7 @@ from graphembed._validation import (
     random_state_like,
     verbosity,
 )
+from graphembed.samplers.neighbors import fanouts_like
 
 MONITORS: Final = ("loss", "accuracy", "both")
 _EPOCHS_WITHOUT_STOPPING = 200
@@ -52,12 +55,6 @@ RECIPES: Final[Mapping[str, Recipe]] = {
 }
 
 
-def _list_of(holds: Any, wish: str) -> Constraint:
-    return Constraint(
-        lambda v: isinstance(v, (list, tuple)) and bool(v) and all(map(holds, v)), f"a list {wish}"
-    )
-
-
 CONSTRAINTS: Final[Mapping[str, Constraint]] = {
     "model": one_of(*RECIPES),
     "hidden": optional(int_at_least(1)),
@@ -79,12 +76,16 @@ CONSTRAINTS: Final[Mapping[str, Constraint]] = {
     ),
     "patience": int_at_least(1),
     "batch_size": optional(int_at_least(1)),
-    "fanouts": optional(_list_of(int_at_least(1).holds, "of ints >= 1, one for each layer")),
+    "fanouts": optional(fanouts_like()),
     "device": Constraint(lambda v: isinstance(v, str), "a str, such as 'auto', 'cpu' or 'cuda:0'"),
     "random_state": random_state_like(),
     "n_jobs": n_jobs_like(),
     "verbose": verbosity(),
-    "callbacks": optional(_list_of(callable, "of callables")),
+    "callbacks": optional(
+        Constraint(
+            lambda v: isinstance(v, (list, tuple)) and all(map(callable, v)), "a list of callables"
+        )
+    ),
 }
 
 
@@ -132,7 +133,9 @@ def check(params: Mapping[str, Any], owner: str) -> None:
         )
     fanouts = params["fanouts"]
     if fanouts is not None and params["batch_size"] is None:
-        raise ValueError(f"{owner}: fanouts={fanouts!r} has no effect without batch_size: give both")
+        raise ValueError(
+            f"{owner}: fanouts={fanouts!r} has no effect without batch_size: give both"
+        )
     if fanouts is not None and len(fanouts) != params["n_layers"]:
         raise ValueError(
             f"{owner}: fanouts must have one number for each of n_layers={params['n_layers']} "
@@ -143,12 +146,18 @@ def check(params: Mapping[str, Any], owner: str) -> None:
 def resolve(params: Mapping[str, Any], *, has_validation: bool) -> Settings:
     """Put the recipe's values in the place of None; the parameters have been checked."""
     recipe = RECIPES[params["model"]]
-    given = {name: value for name, value in params.items() if value is not None}
-    chosen = {name: given.get(name, vars(recipe).get(name)) for name in Settings.__annotations__}
+    given = {
+        name: value.item() if isinstance(value, np.generic) else value
+        for name, value in params.items()
+        if value is not None
+    }
+    chosen: dict[str, Any] = {
+        name: given.get(name, vars(recipe).get(name)) for name in Settings.__annotations__
+    }
     if not has_validation or chosen["early_stopping"] is False:
         chosen["early_stopping"] = None
     if params["epochs"] is None and chosen["early_stopping"] is None:
         chosen["epochs"] = _EPOCHS_WITHOUT_STOPPING
-    others = (_OTHER_FANOUT,) * (params["n_layers"] - 1)
-    chosen["fanouts"] = tuple(params["fanouts"] or (_FIRST_FANOUT, *others))
+    if params["fanouts"] is None:
+        chosen["fanouts"] = (_FIRST_FANOUT, *(_OTHER_FANOUT,) * (chosen["n_layers"] - 1))
     return Settings(**chosen)

@@ -316,7 +316,9 @@ class NodeClassifier(BaseEstimator):  # type: ignore[misc]  # scikit-learn is no
         ndarray of shape (n_nodes,)
             Classes, in the order of the graph's nodes.
         """
-        return self.classes_[self._outputs(G, X).argmax(axis=1)]
+        best = self._outputs(G, X).argmax(axis=1)
+        classes: NDArray[Any] = self.classes_[best]
+        return classes
 
     def predict_proba(self, G: Any = None, X: Any = None) -> NDArray[np.float32]:
         """Predict the probability of every class.
@@ -457,8 +459,8 @@ class NodeClassifier(BaseEstimator):  # type: ignore[misc]  # scikit-learn is no
         graph = Graph.from_any(G, **door)
         if self.model == "gat" and graph.weights is not None:
             raise ValueError(
-                f"{type(self).__name__}: model='gat' has no use for edge weights, but the graph has "
-                "some: say weight=None"
+                f"{type(self).__name__}: model='gat' has no use for edge weights, but G has some: "
+                "say weight=None"
             )
         return graph
 
@@ -492,6 +494,6 @@ class NodeClassifier(BaseEstimator):  # type: ignore[misc]  # scikit-learn is no
         engine = self._engine()
         with engine.threads(effective_n_threads(self.n_jobs)):
             rows: NDArray[np.float32] = engine.outputs(
-                self.model_, data, hidden=hidden, batch_size=self.batch_size
+                self.model_, data, hidden=hidden, in_batches=self.batch_size is not None
             )
         return rows

@@ -157,6 +157,10 @@ class ChebConv(nn.Module):  # type: ignore[misc]
             out = out + lin(now)
         return out
 
+    def __repr__(self) -> str:
+        channels = f"{self.in_channels}, {self.out_channels}"
+        return f"ChebConv({channels}, K={len(self.lins)}, normalization={self.normalization})"
+
 
 def clenshaw(laplacian: Operator, terms: list[Tensor], n_target: int) -> Tensor:
     """Sum T_k(L^) terms[k] by Clenshaw's recurrence, from the highest order down.

@@ -4,7 +4,7 @@ from typing import Any
 
 from torch import Tensor
 
-from graphembed.nn._attention import AttentionConv, FillValue
+from graphembed.nn._attention import AttentionConv, FillValue, head_scores
 from graphembed.nn._inputs import Inputs, target_rows
 from graphembed.nn._ops import attention
 from graphembed.nn.sparse import SparseMatrix
@@ -97,18 +97,25 @@ class GATConv(AttentionConv):
     def _attend(
         self, inputs: Inputs, matrix: SparseMatrix, edge_features: Tensor | None, wanted: bool
     ) -> tuple[Tensor, Tensor | None]:
-        shape = (-1, self.heads, self.out_channels)
-        source = (self.lin_src if self.lin is None else self.lin)(inputs.source).view(shape)
-        source_scores = (source * self.att_src).sum(-1)
-        if inputs.target is None:
-            target_scores = source_scores.new_zeros(matrix.shape[0], self.heads)
+        source = (self.lin_src if self.lin is None else self.lin)(inputs.source)
+        if self.lin is not None and inputs.target is inputs.source:
+            source_scores, target_scores = head_scores(source, self.att_src, self.att_dst)
+            target_scores = target_scores[: matrix.shape[0]]
         else:
-            if self.lin is not None and inputs.target is inputs.source:
-                target = source[: matrix.shape[0]]
+            (source_scores,) = head_scores(source, self.att_src)
+            if inputs.target is None:
+                target_scores = source_scores.new_zeros(matrix.shape[0], self.heads)
             else:
-                lin = self.lin_dst if self.lin is None else self.lin
-                target = target_rows(lin, inputs).view(shape)
-            target_scores = (target * self.att_dst).sum(-1)
-        edge_scores = None if edge_features is None else (edge_features * self.att_edge).sum(-1)
-        options = self._head_options(wanted)
-        return attention(matrix, source, source_scores, target_scores, edge_scores, **options)
+                target = target_rows(self.lin_dst if self.lin is None else self.lin, inputs)
+                (target_scores,) = head_scores(target, self.att_dst)
+        edge_scores = None
+        if edge_features is not None:
+            (edge_scores,) = head_scores(edge_features, self.att_edge)
+        return attention(
+            matrix,
+            source.view(-1, self.heads, self.out_channels),
+            source_scores,
+            target_scores,
+            edge_scores,
+            **self._head_options(wanted),
+        )

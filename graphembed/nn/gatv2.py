@@ -104,5 +104,7 @@ class GATv2Conv(AttentionConv):
             target = source[: matrix.shape[0]]
         else:
             target = target_rows(self.lin_r, inputs).view(shape)
+        if edge_features is not None:
+            edge_features = edge_features.view(shape)
         options = self._head_options(wanted)
         return attention_v2(matrix, source, target, self.att, edge_features, **options)

@@ -112,9 +112,8 @@ class Linear(nn.Module):  # type: ignore[misc]
         self.set_width(x.shape[1])
         return linear(x, self.weight, self.bias if add_bias else None)
 
-    def extra_repr(self) -> str:
-        """Say the shape."""
-        return f"{self.in_channels}, {self.out_channels}, bias={self.bias is not None}"
+    def __repr__(self) -> str:
+        return f"Linear({self.in_channels}, {self.out_channels}, bias={self.bias is not None})"
 
     def _load_from_state_dict(self, state_dict: Any, prefix: str, *args: Any) -> None:
         weight = state_dict.get(prefix + "weight")

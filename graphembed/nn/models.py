@@ -1,209 +1,19 @@
 """Whole models of several layers: `GCN`, `ChebNet`, `GAT`, `GraphSAGE`."""
 
-from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from graphembed.nn._stack import Activation, GraphModel, Rows, as_index, as_rows
 from graphembed.nn.adjacency import Adjacency, as_adjacency
 from graphembed.nn.cheb import ChebConv
-from graphembed.nn.dropout import Dropout
 from graphembed.nn.gat import GATConv
 from graphembed.nn.gatv2 import GATv2Conv
 from graphembed.nn.gcn import GCNConv
-from graphembed.nn.linear import Linear
 from graphembed.nn.sage import SAGEConv
-from graphembed.nn.sparse import SparseMatrix, as_sparse_matrix
 
 __all__ = ["GAT", "GCN", "ChebNet", "GraphModel", "GraphSAGE"]
-
-Rows = Tensor | SparseMatrix
-Activation = str | Callable[[Tensor], Tensor]
-
-_ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
-    "relu": nn.ReLU,
-    "elu": nn.ELU,
-    "leaky_relu": nn.LeakyReLU,
-    "tanh": nn.Tanh,
-}
-_NORMS: dict[str, Callable[[int], nn.Module]] = {
-    "batch": nn.BatchNorm1d,
-    "layer": nn.LayerNorm,
-}
-
-
-class GraphModel(nn.Module):  # type: ignore[misc]
-    """Layers one after the other: dropout, layer, residual, norm, activation; the last one plain.
-
-    A subclass makes the layers. The names of the parameters are those of PyG's models:
-    ``convs.0.lin.weight``, ``norms.0.weight``.
-
-    Parameters
-    ----------
-    convs : sequence of torch.nn.Module
-        The layers.
-    sizes : sequence of int
-        Widths of the input and of what each layer gives.
-    dropout : float
-        Part of the inputs of every layer, also of the first, that training sets to zero.
-    act : {"relu", "elu", "leaky_relu", "tanh"} or callable
-        Applied after every layer but the last.
-    residual : bool
-        Add the input of every layer to its output, times a learned matrix where the widths differ.
-    norm : {"batch", "layer"} or None
-        Normalisation after every layer but the last.
-    """
-
-    def __init__(
-        self,
-        convs: Sequence[nn.Module],
-        sizes: Sequence[int],
-        *,
-        dropout: float,
-        act: Activation,
-        residual: bool,
-        norm: str | None,
-    ) -> None:
-        super().__init__()
-        if norm is not None and norm not in _NORMS:
-            raise ValueError(f"norm must be one of {', '.join(_NORMS)} or None, got {norm!r}")
-        if isinstance(act, str) and act not in _ACTIVATIONS:
-            raise ValueError(f"act must be one of {', '.join(_ACTIVATIONS)}, got {act!r}")
-        self.convs = nn.ModuleList(convs)
-        self.dropout = Dropout(dropout)
-        self.act = _ACTIVATIONS[act]() if isinstance(act, str) else act
-        self.norms = nn.ModuleList(_NORMS[norm](size) for size in sizes[1:-1]) if norm else None
-        self.skips = nn.ModuleList(map(_skip, sizes[:-1], sizes[1:])) if residual else None
-
-    @property
-    def num_layers(self) -> int:
-        """Number of layers."""
-        return len(self.convs)
-
-    def reset_parameters(self) -> None:
-        """Draw all parameters anew."""
-        for module in (*self.convs, *(self.norms or ()), *(self.skips or ())):
-            if hasattr(module, "reset_parameters"):
-                module.reset_parameters()
-
-    def forward(self, x: Rows, edge_index: Any, edge_weight: Tensor | None = None) -> Tensor:
-        """Give every node, or every target of the last block, its outputs.
-
-        Parameters
-        ----------
-        x : Tensor or SparseMatrix of shape (n_nodes, in_channels)
-            Features; of blocks, those of the sources of the first.
-        edge_index : Tensor, Adjacency, Graph, or list of one Adjacency per layer
-            The edges; or the blocks of a mini-batch, or of `restrict`, the input layer's first.
-        edge_weight : Tensor of shape (n_edges,), optional
-            Weights of the edges, for models that have use for them; not with blocks.
-
-        Returns
-        -------
-        Tensor of shape (n_targets, out_channels)
-            Outputs without activation, such as the logits of classes.
-        """
-        return self._run(x, edge_index, edge_weight, self.num_layers)
-
-    def hidden(self, x: Rows, edge_index: Any, edge_weight: Tensor | None = None) -> Tensor:
-        """What the last layer is given: the last hidden representation.
-
-        Parameters
-        ----------
-        x, edge_index, edge_weight
-            As in `forward`; of blocks, one for every layer but the last is needed.
-
-        Returns
-        -------
-        Tensor of shape (n_nodes, hidden_channels)
-            Outputs of the last layer but one, after its activation.
-        """
-        if self.num_layers == 1:
-            raise ValueError("a model of one layer has no hidden one: num_layers must be >= 2")
-        return self._run(x, edge_index, edge_weight, self.num_layers - 1)
-
-    def restrict(self, x: Rows, edge_index: Any, rows: Tensor) -> tuple[Rows, list[Any]]:
-        """What the outputs of some nodes depend on: inputs of nodes, and a block for each layer.
-
-        ``model(*model.restrict(x, edges, rows))`` equals ``model(x, edges)[rows]`` without dropout
-        and obeys the same law with it, but computes only what these rows need. Cut once, before
-        training. With batch normalisation in training, its statistics are those of fewer nodes.
-
-        Parameters
-        ----------
-        x : Tensor or SparseMatrix of shape (n_nodes, in_channels)
-            Features of all nodes.
-        edge_index : Tensor, Adjacency or Graph
-            All edges.
-        rows : Tensor of bool, shape (n_nodes,), or of distinct integers
-            The nodes.
-
-        Returns
-        -------
-        x : Tensor or SparseMatrix
-            Rows of the nodes that are read.
-        blocks : list of Adjacency
-            For each layer, to be given as `edge_index`.
-        """
-        x = _as_rows(x)
-        adjacency = as_adjacency(edge_index, None, x.shape[0])
-        if rows.dtype == torch.bool:
-            rows = rows.nonzero()[:, 0]
-        blocks: list[Any] = []
-        for _ in self.convs:
-            block, rows = adjacency.restrict(rows)
-            blocks.insert(0, block)
-        return _select(x, rows), blocks
-
-    def layer(self, k: int, x: Rows, edges: Any) -> Tensor:
-        """Apply layer `k` with what belongs to it, dropout before and activation behind.
-
-        Parameters
-        ----------
-        k : int
-            Number of the layer, 0 is the first.
-        x : Tensor or SparseMatrix
-            What the layer before has given.
-        edges : Adjacency
-            The edges, or a block.
-
-        Returns
-        -------
-        Tensor
-            One row for every target.
-        """
-        x = self.dropout(x)
-        out = self.convs[k](x, edges)
-        if self.skips is not None:
-            n_targets = out.shape[0]
-            out = out + self.skips[k](x if x.shape[0] == n_targets else _first(x, n_targets))
-        if k == self.num_layers - 1:
-            return out
-        if self.norms is not None:
-            out = self.norms[k](out)
-        return self.act(out)
-
-    def _run(self, x: Rows, edge_index: Any, edge_weight: Tensor | None, n_layers: int) -> Tensor:
-        x = _as_rows(x)
-        for k, edges in enumerate(self._edges(x, edge_index, edge_weight, n_layers)):
-            x = self.layer(k, x, edges)
-        return x
-
-    def _edges(
-        self, x: Rows, edge_index: Any, edge_weight: Tensor | None, n_layers: int
-    ) -> Sequence[Any]:
-        if not isinstance(edge_index, (list, tuple)):
-            return [as_adjacency(edge_index, edge_weight, x.shape[0])] * n_layers
-        if edge_weight is not None:
-            raise ValueError("edge_weight must be None with a list of blocks, which have their own")
-        if len(edge_index) not in (n_layers, self.num_layers):
-            raise ValueError(
-                f"edge_index must have one block for each of {self.num_layers} layers, "
-                f"got {len(edge_index)}"
-            )
-        return edge_index[:n_layers]
 
 
 class GCN(GraphModel):
@@ -302,11 +112,9 @@ class ChebNet(GraphModel):
         """
         if self.K <= 2:
             return super().restrict(x, edge_index, rows)
-        x = _as_rows(x)
+        x = as_rows(x)
         adjacency = as_adjacency(edge_index, None, x.shape[0])
-        if rows.dtype == torch.bool:
-            rows = rows.nonzero()[:, 0]
-        last = _Selection(adjacency, rows)
+        last = _Selection(adjacency, as_index(rows))
         return x, [*[adjacency] * (self.num_layers - 1), last]
 
     def layer(self, k: int, x: Rows, edges: Any) -> Tensor:
@@ -385,9 +193,7 @@ class GAT(GraphModel):
                 f"hidden_channels={hidden_channels!r}"
             )
         conv = GATv2Conv if v2 else GATConv
-        convs = [
-            conv(a, b // heads, heads=heads, dropout=dropout) for a, b in pairwise(sizes[:-1])
-        ]
+        convs = [conv(a, b // heads, heads=heads, dropout=dropout) for a, b in pairwise(sizes[:-1])]
         last = conv(sizes[-2], out_channels, heads=out_heads, concat=False, dropout=dropout)
         super().__init__(
             [*convs, last], sizes, dropout=dropout, act=act, residual=residual, norm=norm
@@ -440,34 +246,3 @@ def _sizes(in_channels: int, hidden: int, out_channels: int, num_layers: int) ->
     if isinstance(num_layers, bool) or not isinstance(num_layers, int) or num_layers < 1:
         raise ValueError(f"num_layers must be an int >= 1, got {num_layers!r}")
     return [in_channels, *[hidden] * (num_layers - 1), out_channels]
-
-
-class _Same(nn.Module):  # type: ignore[misc]
-    """The rows as they are, dense."""
-
-    def forward(self, x: Rows) -> Tensor:
-        return x.to_dense() if isinstance(x, SparseMatrix) else x
-
-
-def _skip(in_channels: int, out_channels: int) -> nn.Module:
-    if in_channels == out_channels:
-        return _Same()
-    return Linear(in_channels, out_channels, bias=False, weight_initializer="glorot")
-
-
-def _as_rows(x: Any) -> Rows:
-    is_sparse = isinstance(x, Tensor) and x.layout != torch.strided
-    rows: Rows = as_sparse_matrix(x) if is_sparse else x
-    return rows
-
-
-def _select(x: Rows, rows: Tensor) -> Rows:
-    selected: Rows = x.select_rows(rows) if isinstance(x, SparseMatrix) else x[rows]
-    return selected
-
-
-def _first(x: Rows, n_rows: int) -> Rows:
-    """The targets of a block are its first sources."""
-    if isinstance(x, SparseMatrix):
-        return x.select_rows(torch.arange(n_rows, device=x.device))
-    return x[:n_rows]

@@ -83,6 +83,5 @@ class PinSageConv(nn.Module):  # type: ignore[misc]
         z = (target_rows(self.lin_self, inputs) + self.lin_neighbors(pooled)).relu()
         return F.normalize(z, dim=1)
 
-    def extra_repr(self) -> str:
-        """Say the shape."""
-        return f"{self.in_channels}, {self.hidden_channels}, {self.out_channels}"
+    def __repr__(self) -> str:
+        return f"PinSageConv({self.in_channels}, {self.hidden_channels}, {self.out_channels})"

@@ -1,4 +1,4 @@
-"""The training loop that `NodeClassifier` and plain scripts share: steps, scores, early stopping."""
+"""The training loop of `NodeClassifier` and of plain scripts: steps, scores, early stopping."""
 
 import math
 import time
@@ -12,7 +12,16 @@ from torch.nn import functional as F  # noqa: N812
 
 from graphembed._validation import check_params, int_at_least, one_of
 
-__all__ = ["EarlyStopping", "Part", "accuracy", "evaluate", "make_optimizer", "train", "train_step"]
+__all__ = [
+    "EarlyStopping",
+    "Part",
+    "accuracy",
+    "evaluate",
+    "make_optimizer",
+    "scores",
+    "train",
+    "train_step",
+]
 
 Record = dict[str, float]
 Callback = Callable[[nn.Module, Record], Any]
@@ -63,7 +72,8 @@ class Part:
         Part
             The part.
         """
-        return cls(*model.restrict(x, edges, rows), y[rows])
+        x, edges = model.restrict(x, edges, rows)
+        return cls(x, edges, y[rows])
 
     def logits(self, model: nn.Module) -> Tensor:
         """Outputs of a model for the nodes.
@@ -113,7 +123,8 @@ def make_optimizer(
         The optimiser.
     """
     check_params(
-        {"name": name, "decay": decay}, {"name": one_of(*_OPTIMIZERS), "decay": one_of("all", "first")}
+        {"name": name, "decay": decay},
+        {"name": one_of(*_OPTIMIZERS), "decay": one_of("all", "first")},
     )
     decayed = list((model.convs[0] if decay == "first" else model).parameters())
     ids = {id(parameter) for parameter in decayed}
@@ -169,8 +180,25 @@ def evaluate(model: nn.Module, part: Part) -> tuple[float, float]:
     """
     model.eval()
     with torch.no_grad():
-        logits = part.logits(model)
-        return float(F.cross_entropy(logits, part.y)), accuracy(logits, part.y)
+        return scores(part.logits(model), part.y)
+
+
+def scores(logits: Tensor, y: Tensor) -> tuple[float, float]:
+    """Mean cross-entropy and accuracy.
+
+    Parameters
+    ----------
+    logits : Tensor of shape (n, n_classes)
+        Outputs of a model.
+    y : Tensor of int64, shape (n,)
+        True classes.
+
+    Returns
+    -------
+    tuple of float
+        Loss and accuracy.
+    """
+    return float(F.cross_entropy(logits, y)), accuracy(logits, y)
 
 
 def accuracy(logits: Tensor, y: Tensor) -> float:
@@ -314,9 +342,11 @@ def train(
         If the loss is no longer finite.
     """
     history: dict[str, list[float]] = {}
+    model.train()
     for epoch in range(1, epochs + 1):
         begin = time.perf_counter()
-        model.train()
+        if not model.training:
+            model.train()
         total, n_rows = 0.0, 0
         for part in batches:
             total += train_step(model, optimizer, part) * len(part.y)

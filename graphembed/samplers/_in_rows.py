@@ -11,22 +11,18 @@ from graphembed.graph import Graph
 
 @dataclass(frozen=True)
 class InRows:
-    """CSR of the in-neighbours; `order` holds the arc of every place, None if it is the place."""
+    """CSR of the in-neighbours; `order` holds the arc of every place, it is empty if that is it."""
 
     indptr: NDArray[np.int64]
     indices: NDArray[np.int32]
     weights: NDArray[np.float32] | None
-    order: NDArray[np.int64] | None
-
-    def arcs_at(self, places: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Arcs of the graph at some places."""
-        return places if self.order is None else self.order[places]
+    order: NDArray[np.int64]
 
 
 def in_rows(graph: Graph, n_threads: int) -> InRows:
     """Sort the arcs by target; those of an undirected graph are sorted so already."""
     if not graph.directed:
-        return InRows(graph.indptr, graph.indices, graph.weights, None)
+        return InRows(graph.indptr, graph.indices, graph.weights, np.empty(0, np.int64))
     shape = (graph.n_nodes, graph.n_nodes)
     arcs = np.arange(graph.n_arcs)
     by_target = sp.csr_array((arcs, graph.indices, graph.indptr), shape).tocsc()

@@ -69,6 +69,17 @@ def row_sums(
     return sums
 
 
+def random_order(n: int, seed: int, n_threads: int) -> NDArray[np.int32]:
+    """The numbers 0 .. n - 1 in random order."""
+    order = np.empty(n, np.int32)
+
+    def kernel(begin: int, end: int, n_now: int) -> None:
+        _walks.permute(order, 0, n, seed, begin, end, n_now)
+
+    run_parallel(kernel, n, n_threads, work=n)
+    return order
+
+
 def is_bipartite(graph: Graph) -> bool:
     """Whether the nodes of an undirected graph have two colours, each edge both.
 

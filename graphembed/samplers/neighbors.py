@@ -1,7 +1,7 @@
 """Sampled neighbourhoods of nodes, layer by layer, for training on mini-batches."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -21,9 +21,11 @@ from graphembed._validation import (
     random_state_like,
 )
 from graphembed.graph import Graph
-from graphembed.samplers._in_rows import InRows, in_rows
+from graphembed.samplers._in_rows import in_rows
 from graphembed.samplers._numbers import Numbers
 from graphembed.samplers._tables import alias_cells, row_sums
+
+__all__ = ["NeighborBatch", "NeighborBlock", "NeighborSampler"]
 
 _NO_VALUES = np.empty(0, np.float32)
 
@@ -70,6 +72,9 @@ class NeighborBlock:
         Edges into target i are ``indptr[i] : indptr[i + 1]``.
     indices : ndarray of shape (n_edges,), dtype=int32
         Source of every edge, as a place in the batch's `node_index`.
+    arcs : ndarray of shape (n_edges,), dtype=int64
+        Place of every edge in the graph's `indices` and `weights`; in an undirected graph, where an
+        edge is two arcs, the place in the target's row.
     weights : ndarray of shape (n_edges,), dtype=float32, or None
         What an edge counts, see `NeighborSampler`; None means that every edge counts 1.
     n_source : int
@@ -78,23 +83,14 @@ class NeighborBlock:
 
     indptr: NDArray[np.int64]
     indices: NDArray[np.int32]
+    arcs: NDArray[np.int64]
     weights: NDArray[np.float32] | None
     n_source: int
-    _places: NDArray[np.int64] = field(repr=False)
-    _rows: InRows = field(repr=False)
 
     @property
     def n_target(self) -> int:
         """Number of targets."""
         return len(self.indptr) - 1
-
-    @property
-    def arcs(self) -> NDArray[np.int64]:
-        """Place of every edge in the graph's `indices` and `weights`.
-
-        In an undirected graph, where an edge is two arcs, it is the one in the target's row.
-        """
-        return self._rows.arcs_at(self._places)
 
 
 @dataclass(frozen=True)
@@ -156,16 +152,16 @@ class NeighborSampler:
 
     Notes
     -----
-    The weights of a block are such that the weighted mean over sampled neighbours estimates the
-    weighted mean over all of them: the weights of the arcs where draws are uniform; none where
-    draws are by weight with replacement; and without replacement ``w / (1 - exp(-w t))``, t the
-    time at which a next neighbour would have arrived, which makes weighted sums unbiased (Cohen and
-    Kaplan 2007) and is ``w`` itself where all neighbours are taken.
+    The weights of a block are such that the mean over the sampled edges of ``weight * x`` has the
+    expectation of the mean over all: those of the arcs where draws are uniform; the mean weight of
+    the row where they are by weight with replacement; and without, for k of d neighbours,
+    ``w / (1 - exp(-w t)) * k / d``, t the time at which a next neighbour would have arrived (Cohen
+    and Kaplan 2007), which is w where all are taken.
 
-    Memory: nothing for an unweighted undirected graph. Else 8 bytes per arc if draws are by weight,
-    and without replacement 8 per node; if the graph is directed, the arcs by target besides: 8 per
-    node and 8 to 12 per arc, 4 more with weights. A batch takes 12 to 16 bytes per sampled edge
-    (24 while weighted edges are drawn) and, while it is sampled, 12 to 24 per node.
+    Memory: nothing for an unweighted undirected graph. Else 8 bytes per arc and per node if draws
+    are by weight; if the graph is directed, the arcs by target besides: 8 bytes per node and 12 per
+    arc, 4 more with weights. A batch takes 12 to 16 bytes per sampled edge (24 while edges are
+    drawn by weight) and, while it is sampled, 12 to 24 per node.
 
     The time is linear in the sampled edges; but a few nodes, where some neighbours outweigh all
     others, take time linear in their degree.
@@ -214,8 +210,7 @@ class NeighborSampler:
         self._cells, self._strengths = np.empty(0, np.uint64), np.empty(0, np.float64)
         if self.weighted:
             self._cells = alias_cells(rows.indptr, self._weights, self._n_threads)
-            if not self.replace:
-                self._strengths = row_sums(rows.indptr, self._weights, self._n_threads)
+            self._strengths = row_sums(rows.indptr, self._weights, self._n_threads)
 
     def sample(self, seeds: ArrayLike, batch: int = 0) -> NeighborBatch:
         """Sample one batch.
@@ -242,10 +237,10 @@ class NeighborSampler:
         blocks, numbers = [], self._start(seeds, batch)
         for layer, fanout in enumerate(self.fanouts):
             targets = numbers.node_index
-            slots, places, nodes, values = self._draw(targets, fanout, batch, layer)
+            slots, arcs, nodes, values = self._draw(targets, fanout, batch, layer)
             numbers.number(nodes)
-            weights = None if values is _NO_VALUES else values
-            blocks.append(NeighborBlock(slots, nodes, weights, numbers.count, places, self._rows))
+            weights = None if self._rows.weights is None else values
+            blocks.append(NeighborBlock(slots, nodes, arcs, weights, numbers.count))
         return NeighborBatch(blocks[::-1], numbers.node_index)
 
     def sample_subgraph(self, seeds: ArrayLike, batch: int = 0) -> NeighborBatch:
@@ -284,10 +279,10 @@ class NeighborSampler:
             hops.append(hop)
             ends.append(hop[0][1:] + ends[-1][-1])
         ends.append(np.full(numbers.count - done, ends[-1][-1]))
-        _, places, nodes, values = (np.concatenate(column) for column in zip(*hops, strict=True))
-        weights = values if any(hop[3] is not _NO_VALUES for hop in hops) else None
+        _, arcs, nodes, values = (np.concatenate(column) for column in zip(*hops, strict=True))
+        weights = None if self._rows.weights is None else values
         indptr = np.concatenate(ends)
-        block = NeighborBlock(indptr, nodes, weights, numbers.count, places, self._rows)
+        block = NeighborBlock(indptr, nodes, arcs, weights, numbers.count)
         return NeighborBatch([block], numbers.node_index)
 
     def _start(self, seeds: ArrayLike, batch: int) -> Numbers:
@@ -309,7 +304,7 @@ class NeighborSampler:
     def _draw(
         self, targets: NDArray[np.int32], fanout: int, batch: int, layer: int
     ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int32], NDArray[np.float32]]:
-        """Sample neighbours: the slots of the targets; places, nodes and values of the slots."""
+        """Sample neighbours: the slots of the targets; arcs, nodes and values of the slots."""
         rows, replace = self._rows, self.replace
         slots = np.zeros(len(targets) + 1, np.int64)
 
@@ -319,21 +314,20 @@ class NeighborSampler:
         run_parallel(count, len(targets), self._n_threads, work=len(targets))
         np.cumsum(slots, out=slots)
         n_slots = int(slots[-1])
-        places, nodes = np.empty(n_slots, np.int64), np.empty(n_slots, np.int32)
-        counts_one = rows.weights is None or (self.weighted and replace and fanout > 0)
-        values = _NO_VALUES if counts_one else np.empty(n_slots, np.float32)
-        keys = np.empty(n_slots if len(self._strengths) and fanout > 0 else 0)
+        arcs, nodes = np.empty(n_slots, np.int64), np.empty(n_slots, np.int32)
+        values = _NO_VALUES if rows.weights is None else np.empty(n_slots, np.float32)
+        keys = np.empty(n_slots if self.weighted and not replace else 0)
         key = _neighbors.layer_key(self._seed, batch, layer)
 
         def sample(begin: int, end: int, n: int) -> None:
             _neighbors.sample_slots(
-                rows.indptr, rows.indices, self._weights, self._cells, self._strengths, targets,
-                slots, fanout, replace, places, nodes, values, keys, key, begin, end, n,
+                rows.indptr, rows.indices, self._weights, self._cells, self._strengths, rows.order,
+                targets, slots, fanout, replace, arcs, nodes, values, keys, key, begin, end, n,
             )  # fmt: skip
 
         steps = n_slots * (8 if len(self._cells) else 2)
         run_parallel(sample, len(targets), self._n_threads, work=steps)
-        return slots, places, nodes, values
+        return slots, arcs, nodes, values
 
 
 def _check_seeds(seeds: ArrayLike, n_nodes: int) -> NDArray[np.int32]:
