@@ -18,7 +18,7 @@ from graphembed.exceptions import (
 )
 
 if TYPE_CHECKING:
-    from graphembed.estimators import LINE, DeepWalk, EdgeEmbedder, Node2Vec
+    from graphembed.estimators import LINE, DeepWalk, EdgeEmbedder, Node2Vec, NodeClassifier
     from graphembed.graph import Graph
     from graphembed.samplers import sample_walks
 
@@ -32,6 +32,7 @@ __all__ = [
     "Graph",
     "GraphFormatError",
     "Node2Vec",
+    "NodeClassifier",
     "__version__",
     "sample_walks",
 ]
@@ -43,9 +44,10 @@ _HOMES = {
     "Graph": "graphembed.graph",
     "LINE": "graphembed.estimators",
     "Node2Vec": "graphembed.estimators",
+    "NodeClassifier": "graphembed.estimators",
     "sample_walks": "graphembed.samplers",
 }
-_SUBPACKAGES = ("datasets", "estimators", "evaluation", "io", "plotting", "samplers")
+_SUBPACKAGES = ("datasets", "estimators", "evaluation", "io", "nn", "plotting", "samplers")
 
 
 def __getattr__(name: str) -> Any:
