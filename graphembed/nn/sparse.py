@@ -304,6 +304,12 @@ class SparseMatrix:
         dense = torch.zeros(self.shape, dtype=values.dtype, device=self.device)
         return dense.index_put((self.rows, self.indices.to(torch.int64)), values, accumulate=True)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.indptr, self.indices, self.values, self.shape)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        return self  # nothing of it can be changed
+
     def __repr__(self) -> str:
         dtype = "ones" if self.values is None else str(self.dtype).removeprefix("torch.")
         where = "" if self.device.type == "cpu" else f", device='{self.device}'"
