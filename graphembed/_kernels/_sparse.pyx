@@ -15,37 +15,63 @@ ctypedef fused real_t:
 
 cdef extern from "_sparse.h" nogil:
     ctypedef struct ge_row_loops:
-        void (*multiply)(const int64_t *indptr, const int32_t *indices, const int32_t *order,
-            const void *values, double scale, int kind, const void *x, const void *bias, void *out,
-            int64_t heads, int64_t width, int64_t first, int64_t last) noexcept nogil
-        void (*sample)(const int64_t *indptr, const int32_t *indices, const void *left,
-            const void *right, void *out, int64_t heads, int64_t width, int64_t first,
-            int64_t last) noexcept nogil
-        void (*take_maxima)(const int64_t *indptr, const int32_t *indices, const void *x,
-            void *out, int32_t *places, int64_t width, int64_t first, int64_t last) noexcept nogil
-        void (*return_maxima)(const int64_t *indptr, const int32_t *targets,
-            const int32_t *order, const int64_t *starts, const int32_t *places,
-            const void *grad, void *out, int64_t width, int64_t first, int64_t last) noexcept nogil
-        void (*softmax)(const int64_t *indptr, const void *scores, void *out, int64_t heads,
-            int64_t first, int64_t last) noexcept nogil
-        void (*softmax_backward)(const int64_t *indptr, const void *alpha, const void *grad,
-            void *out, int64_t heads, int64_t first, int64_t last) noexcept nogil
-        void (*weigh)(const int64_t *indptr, const int32_t *indices, const void *source,
-            const void *target, const void *edge, void *alpha, int64_t heads, double slope,
-            uint64_t seed, int64_t threshold, int64_t first, int64_t last) noexcept nogil
-        void (*weigh_backward)(const int64_t *indptr, const int32_t *targets,
-            const int32_t *order, const void *x, const void *source, const void *target,
-            const void *edge, const void *alpha, double scale, const void *grad,
-            const void *dots, void *grad_x, void *grad_source, void *grad_scores,
-            int64_t heads, int64_t width, double slope, int64_t first, int64_t last) noexcept nogil
-        void (*dots)(const void *left, const void *right, void *out, int64_t width,
-            int64_t first, int64_t last) noexcept nogil
-        void (*sum_entries)(const int64_t *indptr, const void *entries, void *out,
-            int64_t heads, int64_t first, int64_t last) noexcept nogil
-        void (*transpose)(const void *x, void *out, int64_t n_rows, int64_t n_columns,
-            int64_t first, int64_t last) noexcept nogil
-        void (*drop)(const void *x, void *out, uint64_t seed, int64_t threshold, double scale,
-            int64_t first, int64_t last) noexcept nogil
+        void (*multiply)(
+            const int64_t *indptr, const int32_t *indices, const int32_t *order,
+            const void *values, double scale, int kind, const void *x,
+            const void *bias, void *out, int64_t heads, int64_t width,
+            int64_t first, int64_t last
+        ) noexcept nogil
+        void (*sample)(
+            const int64_t *indptr, const int32_t *indices, const void *left,
+            const void *right, void *out, int64_t heads, int64_t width,
+            int64_t first, int64_t last
+        ) noexcept nogil
+        void (*take_maxima)(
+            const int64_t *indptr, const int32_t *indices, const void *x, void *out,
+            int32_t *places, int64_t width, int64_t first, int64_t last
+        ) noexcept nogil
+        void (*return_maxima)(
+            const int64_t *indptr, const int32_t *targets, const int32_t *order,
+            const int64_t *starts, const int32_t *places, const void *grad,
+            void *out, int64_t width, int64_t first, int64_t last
+        ) noexcept nogil
+        void (*softmax)(
+            const int64_t *indptr, const void *scores, void *out, int64_t heads,
+            int64_t first, int64_t last
+        ) noexcept nogil
+        void (*softmax_backward)(
+            const int64_t *indptr, const void *alpha, const void *grad, void *out,
+            int64_t heads, int64_t first, int64_t last
+        ) noexcept nogil
+        void (*weigh)(
+            const int64_t *indptr, const int32_t *indices, const void *source,
+            const void *target, const void *edge, void *alpha, int64_t heads,
+            double slope, uint64_t seed, int64_t threshold, int64_t first,
+            int64_t last
+        ) noexcept nogil
+        void (*weigh_backward)(
+            const int64_t *indptr, const int32_t *targets, const int32_t *order,
+            const void *x, const void *source, const void *target, const void *edge,
+            const void *alpha, double scale, const void *grad, const void *dots,
+            void *grad_x, void *grad_source, void *grad_scores, int64_t heads,
+            int64_t width, double slope, int64_t first, int64_t last
+        ) noexcept nogil
+        void (*dots)(
+            const void *left, const void *right, void *out, int64_t width,
+            int64_t first, int64_t last
+        ) noexcept nogil
+        void (*sum_entries)(
+            const int64_t *indptr, const void *entries, void *out, int64_t heads,
+            int64_t first, int64_t last
+        ) noexcept nogil
+        void (*transpose)(
+            const void *x, void *out, int64_t n_rows, int64_t n_columns,
+            int64_t first, int64_t last
+        ) noexcept nogil
+        void (*drop)(
+            const void *x, void *out, uint64_t seed, int64_t threshold,
+            double scale, int64_t first, int64_t last
+        ) noexcept nogil
 
     enum:
         GE_ONES
