@@ -369,9 +369,9 @@ def test_the_narrower_side_is_propagated(
     widths = []
     spmm = module.spmm
 
-    def watched(matrix: SparseMatrix, x: Tensor) -> Tensor:
+    def watched(matrix: SparseMatrix, x: Tensor, **options: Any) -> Tensor:
         widths.append(x.shape[1])
-        return spmm(matrix, x)
+        return spmm(matrix, x, **options)
 
     monkeypatch.setattr(module, "spmm", watched)
     for channels in ((7, 4), (3, 8)):

@@ -157,18 +157,17 @@ class SAGEConv(nn.Module):  # type: ignore[misc]
             neighbors, root = self.lin_l(source, add_bias=False), None
             if self.root_weight and inputs.target is not None:
                 root = target_rows(self.lin_r, inputs)
-        out = self._aggregate(inputs.adjacency, neighbors)
-        if root is not None:
-            out = out + root
-        return out if self.lin_l.bias is None else out + self.lin_l.bias
+        out = self._aggregate(inputs.adjacency, neighbors, self.lin_l.bias)
+        return out if root is None else out + root
 
-    def _aggregate(self, adjacency: Adjacency, x: Rows) -> Tensor:
+    def _aggregate(self, adjacency: Adjacency, x: Rows, bias: Tensor | None = None) -> Tensor:
+        """AGG, and the bias where AGG is a product."""
         if isinstance(x, SparseMatrix):
             raise TypeError(f"aggr={self.aggr!r} needs dense x without project: x.to_dense()")
         if self.aggr == "mean":
-            return spmm(adjacency.mean_matrix(dtype=x.dtype), x)
+            return spmm(adjacency.mean_matrix(dtype=x.dtype), x, bias=bias)
         if self.aggr in ("sum", "add"):
-            return spmm(adjacency.matrix, x)
+            return spmm(adjacency.matrix, x, bias=bias)
         if self.aggr == "lstm":
             return last_states(self.aggr_module["lstm"], adjacency.matrix, x)
         return aggregate(adjacency.matrix, x, "max")
