@@ -279,7 +279,10 @@ def test_at_most_so_many_are_made_ahead(graph, monkeypatch):
     monkeypatch.setattr(loader.sampler, "sample", counting)
     batches = iter(loader)
     next(batches)
-    time.sleep(0.2)
+    end = time.monotonic() + 10
+    while len(made) < 3 and time.monotonic() < end:
+        time.sleep(0.01)
+    time.sleep(0.1)
     assert len(made) == 3
     assert len(list(batches)) == len(loader) - 1
 
