@@ -88,7 +88,7 @@ def main() -> None:
     )  # fmt: skip
     bars(
         result_path("gnn_epoch", args), done,
-        group=lambda row: f"{row['model']}, {row['data']}, {row['threads']} threads",
+        group=lambda row: f"{row['model']}, {row['data']}, {row['threads']} thread(s)",
         value=lambda row: row["ms"], label="ms per training epoch",
     )  # fmt: skip
     print(f"written to {write_result('gnn_epoch', rows, args)} and .png")
