@@ -395,7 +395,7 @@ def test_inference_of_no_nodes():
         ({"seeds": [-1]}, IndexError, "got -1 at position 0"),
         ({"seeds": [3, 2, 3]}, ValueError, "got 3 at positions 0 and 2"),
         ({"seeds": [True, False]}, ValueError, r"mask must have the shape \(200,\)"),
-        ({"seeds": [0.5]}, ValueError, "seeds must be a vector"),
+        ({"seeds": [0.5]}, ValueError, "seeds must be node indices"),
         ({"weighted": True}, ValueError, "no weights"),
         *[({"pin_memory": True}, ValueError, "needs a CUDA")] * (not torch.cuda.is_available()),
     ],
