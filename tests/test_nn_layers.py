@@ -1,6 +1,7 @@
 """The layers against their formulas, written out densely; gradients; laws; wrong input."""
 
 import copy
+import pickle
 import subprocess
 import sys
 from collections.abc import Callable
@@ -23,9 +24,10 @@ from graphembed.nn import (
     PinSageConv,
     SAGEConv,
     SparseMatrix,
+    _inputs,
+    _ops,
     cheb,
     gcn,
-    sage,
 )
 
 pytestmark = pytest.mark.filterwarnings("ignore:Sparse")
@@ -361,19 +363,21 @@ def test_isolated_node_has_no_neighbours_to_hear(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "module"), [("GCN", gcn), ("Cheb 3", cheb), ("SAGE mean", sage), ("SAGE sum", sage)]
+    ("name", "modules"),
+    [("GCN", (gcn, _inputs)), ("Cheb 3", (cheb,)), ("SAGE mean", (_inputs,))],
 )
 def test_the_narrower_side_is_propagated(
-    name: str, module: Any, monkeypatch: pytest.MonkeyPatch
+    name: str, modules: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     widths = []
-    spmm = module.spmm
+    spmm = _ops.spmm
 
-    def watched(matrix: SparseMatrix, x: Tensor) -> Tensor:
+    def watched(matrix: SparseMatrix, x: Tensor, **options: Any) -> Tensor:
         widths.append(x.shape[1])
-        return spmm(matrix, x)
+        return spmm(matrix, x, **options)
 
-    monkeypatch.setattr(module, "spmm", watched)
+    for module in modules:
+        monkeypatch.setattr(module, "spmm", watched)
     for channels in ((7, 4), (3, 8)):
         widths.clear()
         make(name, channels)(features(channels[0]), EDGES)
@@ -419,13 +423,31 @@ def test_bfloat16_is_close(name: str) -> None:
     torch.testing.assert_close(out.double(), expected, rtol=0, atol=0.1 * scale)
 
 
+@pytest.mark.parametrize("channels", [(7, 4), (3, 8)], ids=["wide", "narrow"])
+@pytest.mark.parametrize("name", [name for name in LAYERS if name != "SAGE lstm"])
+def test_autocast(name: str, channels: tuple[int, int]) -> None:
+    layer, x = make(name, channels).float(), features(channels[0]).float().requires_grad_()
+    expected = layer(x, EDGES)
+    with torch.autocast("cpu", torch.bfloat16):
+        out = layer(x, EDGES)
+    scale = float(expected.detach().abs().max())
+    torch.testing.assert_close(out.float(), expected, rtol=0, atol=0.1 * scale)
+    out.sum().backward()
+    assert x.grad.dtype == torch.float32
+    assert torch.isfinite(x.grad).all()
+
+
 @pytest.mark.parametrize("name", LAYERS)
 def test_copies_and_states_are_whole(name: str) -> None:
     layer, x = make(name), features()
     other = LAYERS[name][0](7, 4).double()
     other.load_state_dict(layer.state_dict())
     assert_close(other(x, EDGES), layer(x, EDGES))
-    assert_close(copy.deepcopy(layer)(x, EDGES), layer(x, EDGES))
+    if isinstance(layer, GCNConv):
+        layer.cached = True
+        layer(x, EDGES)
+    for twin in (copy.deepcopy(layer), pickle.loads(pickle.dumps(layer))):
+        assert_close(twin(x, EDGES), layer(x, EDGES))
     other.reset_parameters()
     assert not torch.equal(other(x, EDGES), layer(x, EDGES))
 
@@ -511,6 +533,12 @@ def test_initial_weights() -> None:
     assert is_uniform(torch.cat([SAGEConv(100, 90).lin_l.bias for _ in range(9)]), 0.1)
 
 
+def test_widths_may_be_numpy_integers() -> None:
+    for name, (build, _) in LAYERS.items():
+        layer = build(np.int64(7), np.int64(4)).double()
+        assert layer(features(), EDGES).shape == make(name)(features(), EDGES).shape
+
+
 def test_width_left_open_is_taken_from_x() -> None:
     for name, (build, _) in LAYERS.items():
         if name in ("SAGE pool", "SAGE lstm"):
@@ -541,8 +569,8 @@ FLOW = {"flow": "target_to_source"}
         (lambda: SAGEConv(7, 4, **FLOW), NotImplementedError, "SAGEConv does not support flow"),
         (lambda: GCNConv(7, 4, aggr="max"), NotImplementedError, "aggr='max'"),
         (lambda: GCNConv(7, 4, biass=True), TypeError, "unexpected keyword argument 'biass'"),
-        (lambda: GCNConv(0, 4), ValueError, "in_channels must be an int >= 1 .*got 0"),
-        (lambda: GCNConv(7, -1), ValueError, "out_channels must be an int >= 1, got -1"),
+        (lambda: GCNConv(0, 4), ValueError, "in_channels must be an int >= 1, or -1 .*got 0"),
+        (lambda: GCNConv(7, -1), ValueError, "out_channels must be an int >= 1 .*got -1"),
         (
             lambda: GCNConv(7, 4, add_self_loops=True, normalize=False),
             ValueError,
@@ -550,6 +578,9 @@ FLOW = {"flow": "target_to_source"}
         ),
         (lambda: ChebConv(7, 4, 0), ValueError, "K must be an int >= 1"),
         (lambda: ChebConv(7, 4, 2, "both"), ValueError, "normalization must be .* got 'both'"),
+        (lambda: SAGEConv((1, 2, 3), 4), ValueError, r"the two widths .*got \(1, 2, 3\)"),
+        (lambda: GATConv(7, 0, heads=2), ValueError, "out_channels must be .*got 0"),
+        (lambda: GATv2Conv(7, 4, edge_dim=0), ValueError, "edge_dim must be None or .*got 0"),
         (lambda: GATConv(7, 4, heads=0), ValueError, "heads must be"),
         (lambda: GATConv(7, 4, dropout=1.5), ValueError, r"dropout must be .*\[0, 1\].*1.5"),
         (lambda: GATConv(7, 4, fill_value="sum"), ValueError, "fill_value must be .*'sum'"),
