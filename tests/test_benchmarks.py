@@ -1,7 +1,6 @@
 """The benchmarks: graphs that repeat, contenders that may be missing or die, results."""
 
 import argparse
-import dataclasses
 import hashlib
 import json
 import subprocess
