@@ -130,8 +130,9 @@ class NodeClassifier(BaseEstimator):  # type: ignore[misc]  # scikit-learn is no
     Notes
     -----
     Without `batch_size` only those rows are computed that the loss depends on, and an epoch takes
-    O(entries of X * hidden + n_edges * hidden) at most. Memory: graph, features, and for each layer
-    a matrix of n_nodes rows with its gradient. The graph and the features of `fit` are kept for
+    O(entries of X * hidden + n_edges * hidden) at most. Memory: the graph; the features, those rows
+    that training nodes depend on a second time and those for validation nodes a third; and for each
+    layer a matrix of n_nodes rows with its gradient. Graph and features of `fit` are kept for
     `predict`. Features of which less than a fifth is not zero are kept and multiplied as a sparse
     matrix, and numbers are float32. Edge weights multiply messages; "gat" has no use for them and
     asks for ``weight=None``. Torch's generators and number of threads are left as they were.
