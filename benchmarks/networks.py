@@ -54,7 +54,9 @@ RECIPES = {
         ),
         dropout=0.6, activation=F.elu, learning_rate=0.005, decay=(5e-4, 5e-4),
     ),
-    "sage": Recipe(lambda lib, d, c: (lib.SAGEConv(d, 64), lib.SAGEConv(64, c))),
+    "sage": Recipe(
+        lambda lib, d, c: (lib.SAGEConv(d, 64), lib.SAGEConv(64, c)), decay=(5e-4, 5e-4)
+    ),
 }  # fmt: skip
 
 
