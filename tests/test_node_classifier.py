@@ -509,17 +509,19 @@ def test_not_fitted(tmp_path):
 
 @pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("sparse", [True, False])
-def test_threads_do_not_change_the_result(model, sparse):
+@pytest.mark.parametrize("n_labelled", [140, 3000])
+def test_threads_do_not_change_the_result(model, sparse, n_labelled):
+    """With few labels torch's own dense products would differ on 2 threads (GCN, GAT) or 4."""
     rng = np.random.default_rng(2)
-    edges = np.unique(np.sort(rng.integers(0, 3000, (12_000, 2)), axis=1), axis=0)
+    edges = np.unique(np.sort(rng.integers(0, 3000, (6000, 2)), axis=1), axis=0)
     graph = Graph.from_any(edges, nodes=range(3000))
-    X = rng.normal(size=(3000, 64)).astype(np.float32)
+    X = rng.normal(size=(3000, 300)).astype(np.float32)
     if sparse:
-        X *= rng.random(X.shape) < 0.1
-    y = rng.integers(0, 4, 3000)
+        X *= rng.random(X.shape) < 0.05
+    y = rng.integers(0, 7, 3000)
     results = [
-        NodeClassifier(model, epochs=3, random_state=0, n_jobs=n_jobs).fit(
-            graph, X, y, val_mask=np.arange(100)
+        NodeClassifier(model, epochs=4, random_state=0, n_jobs=n_jobs).fit(
+            graph, X, y, train_mask=np.arange(n_labelled), val_mask=np.arange(100)
         )
         for n_jobs in (1, 2, 3, 4)
     ]

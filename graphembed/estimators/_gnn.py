@@ -14,6 +14,8 @@ from tqdm import tqdm
 from graphembed.estimators._node_data import Features, Split
 from graphembed.estimators._settings import Settings
 from graphembed.graph import Graph
+from graphembed.nn._cpu import n_threads
+from graphembed.nn._cpu import on_threads as on_threads
 from graphembed.nn.adjacency import Adjacency
 from graphembed.nn.inference import layerwise_inference
 from graphembed.nn.loader import NeighborLoader
@@ -88,17 +90,6 @@ def find_device(name: str) -> torch.device:
             "say device='auto' or 'cpu'"
         )
     return device
-
-
-@contextmanager
-def threads(n_threads: int) -> Iterator[None]:
-    """Let torch use so many threads, and as many as before afterwards."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(n_threads)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 @contextmanager
@@ -199,7 +190,7 @@ def _batches(
         y=y,
         shuffle=True,
         random_state=seed,
-        n_jobs=torch.get_num_threads(),
+        n_jobs=n_threads(),
         subgraph=subgraph,
     )
     return _Batches(loader, data.adjacency.device, subgraph=subgraph)

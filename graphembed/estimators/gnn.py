@@ -134,8 +134,10 @@ class NodeClassifier(BaseEstimator):  # type: ignore[misc]  # scikit-learn is no
     that training nodes depend on a second time and those for validation nodes a third; and for each
     layer a matrix of n_nodes rows with its gradient. Graph and features of `fit` are kept for
     `predict`. Features of which less than a fifth is not zero are kept and multiplied as a sparse
-    matrix, and numbers are float32. Edge weights multiply messages; "gat" has no use for them and
-    asks for ``weight=None``. Torch's generators and number of threads are left as they were.
+    matrix, and numbers are float32. Products with sparse matrices and sums over edges run on all
+    threads, products of dense matrices on one: torch's bits depend on the number of threads. Edge
+    weights multiply messages; "gat" has no use for them and asks for ``weight=None``. Torch's
+    generators and number of threads are left as they were.
 
     References
     ----------
@@ -272,7 +274,7 @@ class NodeClassifier(BaseEstimator):  # type: ignore[misc]  # scikit-learn is no
         engine = self._engine()
         device = engine.find_device(self.device)
         seed = draw_seed(self.random_state)
-        with engine.threads(n_threads):
+        with engine.on_threads(n_threads):
             data = engine.Data.of(graph, features, device)
             model, history, best_epoch = engine.fit(
                 settings,
@@ -493,7 +495,7 @@ class NodeClassifier(BaseEstimator):  # type: ignore[misc]  # scikit-learn is no
 
     def _compute(self, data: "Data", *, hidden: bool = False) -> NDArray[np.float32]:
         engine = self._engine()
-        with engine.threads(effective_n_threads(self.n_jobs)):
+        with engine.on_threads(effective_n_threads(self.n_jobs)):
             rows: NDArray[np.float32] = engine.outputs(
                 self.model_, data, hidden=hidden, in_batches=self.batch_size is not None
             )

@@ -5,7 +5,9 @@ Gradients go through the transpose, whose rows are what a thread writes: no sum 
 bits do not depend on the threads.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
@@ -25,6 +27,29 @@ _NONE = {dtype: np.zeros(0, name) for dtype, name in TYPES.items()}
 _NO_ORDER = np.zeros(0, np.int32)
 
 Kernels = dict[torch.dtype, Callable[..., None]]
+
+_chosen: ContextVar[int | None] = ContextVar("_chosen", default=None)
+
+
+def n_threads() -> int:
+    """Threads of the kernels: torch's number, or that of `on_threads`."""
+    chosen = _chosen.get()
+    return int(torch.get_num_threads()) if chosen is None else chosen
+
+
+@contextmanager
+def on_threads(n_threads: int) -> Iterator[None]:
+    """Let the kernels use so many threads, and torch one: its dense products depend on them.
+
+    Both are as before afterwards.
+    """
+    before, token = torch.get_num_threads(), _chosen.set(n_threads)
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+        _chosen.reset(token)
 
 
 def of_both_types(kernel: Mapping[str, Callable[..., None]]) -> Kernels:
@@ -57,15 +82,15 @@ def run(kernel: Callable[..., None], arguments: tuple[Any, ...], n_items: int, w
     GNU OpenMP ends threads when a team is smaller than the one before, and starting them again
     takes longer than most of these calls.
     """
-    n_threads: int = torch.get_num_threads()
+    count = n_threads()
     unit = _threads._WORK_PER_THREAD
-    if work < unit * max(2, n_threads // 2):
-        n_threads = 1
+    if work < unit * max(2, count // 2):
+        count = 1
     _threads.run_parallel(
-        lambda begin, end, n_threads: kernel(*arguments, begin, end, n_threads),
+        lambda begin, end, count: kernel(*arguments, begin, end, count),
         n_items,
-        n_threads,
-        work=max(work, n_threads * unit),
+        count,
+        work=max(work, count * unit),
     )
 
 
