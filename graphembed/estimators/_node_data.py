@@ -192,6 +192,10 @@ def _detached(data: Any) -> Any:
     tensor = data.detach().cpu()
     if str(tensor.layout) == "torch.strided":
         return tensor.numpy()
+    if str(tensor.layout) == "torch.sparse_coo":
+        tensor = tensor.coalesce()
+        places = tuple(tensor.indices().numpy())
+        return sp.csr_array((tensor.values().numpy(), places), shape=tuple(tensor.shape))
     tensor = tensor.to_sparse_csr()
     parts = (tensor.values(), tensor.col_indices(), tensor.crow_indices())
     return sp.csr_array(tuple(part.numpy() for part in parts), shape=tuple(tensor.shape))
