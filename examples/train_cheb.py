@@ -25,7 +25,7 @@ masks = [torch.tensor(mask) for mask in (data.train_mask, data.val_mask, data.te
 torch.manual_seed(args.seed)
 model = ChebNet(data.n_features, 16, data.n_labels, K=3, dropout=0.5)
 train, val, test = (Part.of(model, x, edges, y, mask) for mask in masks)
-optimizer = make_optimizer(model, "adam", lr=0.01, weight_decay=5e-3, decay="first")
+optimizer = make_optimizer(model, "adam", lr=0.01, weight_decay=5e-4, decay="first")
 best = EarlyStopping("loss", patience=args.epochs)
 
 for epoch in range(1, args.epochs + 1):

@@ -263,7 +263,7 @@ def add_model_options(parser: Parser) -> None:
         "--weight-decay",
         metavar="X",
         type=_checked(float, float_in(0, 1e6)),
-        help="L2 penalty (default: 5e-4, of cheb and sage 5e-3)",
+        help="L2 penalty (default: 5e-4)",
     )
     add(
         "--epochs",

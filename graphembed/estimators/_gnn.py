@@ -14,7 +14,6 @@ from tqdm import tqdm
 from graphembed.estimators._node_data import Features, Split
 from graphembed.estimators._settings import Settings
 from graphembed.graph import Graph
-from graphembed.nn._cpu import n_threads
 from graphembed.nn._cpu import on_threads as on_threads
 from graphembed.nn.adjacency import Adjacency
 from graphembed.nn.inference import layerwise_inference
@@ -111,6 +110,7 @@ def fit(
     split: Split,
     *,
     seed: int,
+    n_threads: int,
     verbose: int,
     callbacks: Sequence[Callable[..., Any]],
 ) -> tuple[GraphModel, dict[str, list[float]], int]:
@@ -145,7 +145,7 @@ def fit(
             history = train(
                 model,
                 optimizer,
-                _batches(settings, model, data, y, train_rows, seed),
+                _batches(settings, model, data, y, train_rows, seed, n_threads),
                 epochs=settings.epochs,
                 validate=validate,
                 stopping=stopping,
@@ -173,7 +173,13 @@ class _Batches:
 
 
 def _batches(
-    settings: Settings, model: GraphModel, data: Data, y: Tensor, rows: Tensor, seed: int
+    settings: Settings,
+    model: GraphModel,
+    data: Data,
+    y: Tensor,
+    rows: Tensor,
+    seed: int,
+    n_threads: int,
 ) -> Iterable[Part]:
     """What an epoch goes through: one part, or the batches of a loader."""
     if settings.batch_size is None:
@@ -190,7 +196,7 @@ def _batches(
         y=y,
         shuffle=True,
         random_state=seed,
-        n_jobs=n_threads(),
+        n_jobs=n_threads,
         subgraph=subgraph,
     )
     return _Batches(loader, data.adjacency.device, subgraph=subgraph)

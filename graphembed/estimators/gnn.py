@@ -39,18 +39,18 @@ class NodeClassifier(BaseEstimator):  # type: ignore[misc]  # scikit-learn is no
     `activation`              relu       relu       elu          relu
     `dropout`                 0.5        0.5        0.6          0.5
     `lr`                      0.01       0.01       0.005        0.01
-    `weight_decay`            5e-4       5e-3       5e-4         5e-3
+    `weight_decay`            5e-4       5e-4       5e-4         5e-4
     `decay`                   first      first      all          all
     `epochs`                  200        200        200 or 1000  200
     `early_stopping`          no         no         "both"       no
     ========================  =========  =========  ===========  =========
 
     "gcn" is that of Kipf & Welling (2017, section 5.2) and their program, where the L2 penalty is
-    on the first layer alone; "cheb" is their Chebyshev model of order 2, whose penalty was chosen
-    on the validation nodes of Cora and CiteSeer. "gat" is that of Velickovic et al. (2018, section
-    3.3) and their program: patience of 100 epochs on loss and accuracy of the validation nodes, at
-    most 1000 epochs; 200 epochs where there are no such nodes. Hamilton et al. (2017) have mean
-    aggregation and ReLU; the rest of "sage" was chosen on the same validation nodes.
+    on the first layer alone; "cheb" is their Chebyshev model of order 2. "gat" is that of
+    Velickovic et al. (2018, section 3.3) and their program: patience of 100 epochs on loss and
+    accuracy of the validation nodes, at most 1000 epochs; 200 epochs where there are no such nodes.
+    Hamilton et al. (2017) have mean aggregation and ReLU; the rest of "sage" was chosen by the loss
+    on the validation nodes of Cora and CiteSeer.
 
     Parameters
     ----------
@@ -282,6 +282,7 @@ class NodeClassifier(BaseEstimator):  # type: ignore[misc]  # scikit-learn is no
                 labels.codes,
                 split,
                 seed=seed,
+                n_threads=n_threads,
                 verbose=int(self.verbose),
                 callbacks=tuple(self.callbacks or ()),
             )
