@@ -3,6 +3,7 @@
 import _thread
 import itertools
 import os
+import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -113,6 +114,7 @@ class Crew:
         self._begun: list[None] = []
         self._ended: list[None] = []
         self._bell: SimpleQueue[None] = SimpleQueue()
+        self._pid = os.getpid()
 
     def start(self, work: Callable[[], None], n_threads: int) -> None:
         """Call `work` on so many threads."""
@@ -129,11 +131,18 @@ class Crew:
         self.stopped = True
         self.wait_for(lambda: len(self._ended) == len(self._begun))
 
-    def wait_for(self, condition: Callable[[], bool]) -> None:
-        """Wait until something is so; a thread that brings it about calls `ring`."""
+    def wait_for(self, condition: Callable[[], bool]) -> bool:
+        """Wait until something is so; a thread that brings it about calls `ring`.
+
+        False, at once, where threads have stopped for ever: at the interpreter's end, and in a
+        forked child.
+        """
         while not condition():
+            if sys.is_finalizing() or os.getpid() != self._pid:
+                return False
             with suppress(Empty):
                 self._bell.get(timeout=_LOOK)
+        return True
 
     def ring(self) -> None:
         """Wake the caller in `wait_for`."""

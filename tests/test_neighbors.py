@@ -385,3 +385,15 @@ def test_bad_seeds(seeds, error, message):
 def test_bad_batch(batch):
     with pytest.raises(ValueError, match="batch must be"):
         NeighborSampler(random_graph(), [2]).sample([1], batch)
+
+
+def test_subgraph_of_a_whole_component():
+    """A hop that reaches no new node; then there is nothing left to expand."""
+    clique = [(i, j) for i in range(5) for j in range(i)]
+    graph = Graph.from_edges(clique + [(i + 5, j + 5) for i, j in clique])
+    sampler = NeighborSampler(graph, [-1, -1, -1, -1], random_state=0)
+    batch = sampler.sample_subgraph([0, 7])
+    (block,) = batch.blocks
+    assert sorted(batch.node_index) == list(range(10))
+    assert block.indptr.tolist() == list(range(0, 44, 4))
+    assert sampler.sample_subgraph([]).blocks[0].indptr.tolist() == [0]

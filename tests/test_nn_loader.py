@@ -408,3 +408,42 @@ def test_bad_arguments(graph, changes, error, message):
 def test_bad_arguments_of_inference(graph):
     with pytest.raises(ValueError, match="batch_size must be"):
         layerwise_inference(Layers(5, 3), features(), graph, batch_size=0)
+
+
+@pytest.mark.parametrize("where", ["module", "frame", "fork"])
+def test_an_unfinished_epoch_does_not_keep_the_process(where):
+    """The interpreter ends while an iterator lives, and in a forked child it says what is wrong."""
+    code = f"""
+import os, sys, threading
+import torch
+from graphembed import Graph
+from graphembed.nn import NeighborLoader
+
+graph = Graph.from_any([(i, (i * 7 + 1) % 500) for i in range(500)])
+loader = NeighborLoader(graph, torch.zeros(graph.n_nodes, 2), [2, 2], 16, random_state=0)
+
+def main():
+    epoch = iter(loader)
+    next(epoch)
+    if {where!r} == "frame":
+        raise RuntimeError("boom")
+    if {where!r} == "fork":
+        child = os.fork()
+        if child == 0:
+            try:
+                for _ in epoch:
+                    pass
+            except RuntimeError as error:
+                os._exit(7 if "forked" in str(error) else 8)
+            os._exit(9)
+        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+    return epoch
+
+kept = main()
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == (where == "frame"), done.stderr
+    if where == "fork":
+        assert done.stdout.split() == ["7"], done.stderr

@@ -389,7 +389,11 @@ def _made_ahead(make: Callable[[int], Any], n_items: int, depth: int) -> Iterato
     try:
         crew.start(work, 1)
         for _ in range(n_items):
-            crew.wait_for(lambda: bool(made or crew.errors))
+            if not crew.wait_for(lambda: bool(made or crew.errors)):
+                raise RuntimeError(
+                    "the thread that makes batches did not come along into this forked process: "
+                    "begin the epoch here, or say prefetch=0"
+                )
             if not made:
                 raise crew.errors[0]
             item = made.popleft()

@@ -272,15 +272,16 @@ class NeighborSampler:
             If seeds are repeated or of another type.
         """
         numbers = self._start(seeds, batch)
-        hops, ends, done = [], [np.zeros(1, np.int64)], 0
+        hops, ends, done, n_arcs = [], [np.zeros(1, np.int64)], 0, 0
         for layer, fanout in enumerate(self.fanouts):
             targets = numbers.node_index[done:]
             done = numbers.count
             hop = self._draw(targets, fanout, batch, layer)
             numbers.number(hop[2])
             hops.append(hop)
-            ends.append(hop[0][1:] + ends[-1][-1])
-        ends.append(np.full(numbers.count - done, ends[-1][-1]))
+            ends.append(hop[0][1:] + n_arcs)
+            n_arcs += len(hop[2])
+        ends.append(np.full(numbers.count - done, n_arcs))
         _, arcs, nodes, values = (np.concatenate(column) for column in zip(*hops, strict=True))
         weights = None if self._rows.weights is None else values
         indptr = np.concatenate(ends)
