@@ -1,14 +1,15 @@
 """Run a kernel on several threads: with OpenMP inside the kernel, or with Python threads."""
 
 import _thread
+import atexit
 import itertools
 import os
-import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from queue import Empty, SimpleQueue
+from weakref import WeakSet
 
 from graphembed._kernels import _build
 
@@ -118,6 +119,7 @@ class Crew:
 
     def start(self, work: Callable[[], None], n_threads: int) -> None:
         """Call `work` on so many threads."""
+        _crews.add(self)
         for _ in range(n_threads):
             _thread.start_new_thread(self._run, (work,))
             self._n_started += 1
@@ -134,11 +136,10 @@ class Crew:
     def wait_for(self, condition: Callable[[], bool]) -> bool:
         """Wait until something is so; a thread that brings it about calls `ring`.
 
-        False, at once, where threads have stopped for ever: at the interpreter's end, and in a
-        forked child.
+        False, at once, in a forked child, where the threads are not.
         """
         while not condition():
-            if sys.is_finalizing() or os.getpid() != self._pid:
+            if os.getpid() != self._pid:
                 return False
             with suppress(Empty):
                 self._bell.get(timeout=_LOOK)
@@ -158,6 +159,17 @@ class Crew:
         finally:
             self._ended.append(None)
             self.ring()
+
+
+# Where an iterator outlives the program. Later, the interpreter kills threads, and those in C++ take
+# the process along.
+_crews: WeakSet[Crew] = WeakSet()
+
+
+@atexit.register
+def _stop_crews() -> None:
+    for crew in list(_crews):
+        crew.stop()
 
 
 def _ranges(begin: int, end: int, count: int) -> Iterator[tuple[int, int]]:
