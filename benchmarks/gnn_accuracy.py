@@ -106,7 +106,7 @@ def _by_classifier(task: Task, scores: Scores) -> None:
     import torch
     from citation import load
 
-    from graphembed.estimators import NodeClassifier
+    from graphembed import NodeClassifier
     from graphembed.nn import SparseMatrix
 
     data = load(task[0])

@@ -89,7 +89,7 @@ def _our_script_dense(data: NodeDataset, model: str, threads: int) -> Run:
 
 
 def _classifier(data: NodeDataset, model: str, threads: int) -> Run:
-    from graphembed.estimators import NodeClassifier
+    from graphembed import NodeClassifier
 
     def run(seconds: float) -> Clock:
         clock = Clock(seconds)
