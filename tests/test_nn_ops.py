@@ -42,18 +42,23 @@ def faithful_torch_scatter() -> types.ModuleType:
     return module
 
 
+def force(backend: str, monkeypatch) -> str:
+    if backend != "default":
+        monkeypatch.setenv("GRAPHEMBED_BACKEND", backend)
+    if backend == "scatter":
+        monkeypatch.setitem(sys.modules, "torch_scatter", faithful_torch_scatter())
+    return backend
+
+
 @pytest.fixture(params=["default", *_ops.BACKENDS])
 def backend(request, monkeypatch) -> str:
-    if request.param != "default":
-        monkeypatch.setenv("GRAPHEMBED_BACKEND", request.param)
-    if request.param == "scatter":
-        monkeypatch.setitem(sys.modules, "torch_scatter", faithful_torch_scatter())
-    return request.param
+    return force(request.param, monkeypatch)
 
 
-def can(backend: str, what: str) -> bool:
-    """Whether a forced backend can do it; where not, that it says so is tested apart."""
-    return backend != "sparse" or what == "spmm"
+@pytest.fixture(params=["default", "kernels", "torch", "scatter"])
+def able_backend(request, monkeypatch) -> str:
+    """All but torch's CSR product, which can do products only."""
+    return force(request.param, monkeypatch)
 
 
 MATRICES = {
@@ -99,9 +104,7 @@ def test_gradient_of_the_product_in_its_values(matrix: SparseMatrix, backend: st
 
 
 @pytest.mark.parametrize("reduce", ["sum", "mean", "max"])
-def test_aggregate(matrix: SparseMatrix, reduce: str, backend: str) -> None:
-    if not can(backend, "spmm" if reduce != "max" else reduce):
-        pytest.skip("not done by this backend")
+def test_aggregate(matrix: SparseMatrix, reduce: str, able_backend: str) -> None:
     x = doubles(matrix.shape[1], 3)
     expected = torch.zeros(matrix.shape[0], 3, dtype=torch.float64)
     for row in range(matrix.shape[0]):
@@ -119,18 +122,14 @@ def test_aggregate(matrix: SparseMatrix, reduce: str, backend: str) -> None:
     torch.autograd.gradcheck(lambda x: _ops.aggregate(matrix, x, reduce), (x,))
 
 
-def test_first_of_equal_maxima_has_the_gradient(backend: str) -> None:
-    if not can(backend, "max"):
-        pytest.skip("not done by this backend")
+def test_first_of_equal_maxima_has_the_gradient(able_backend: str) -> None:
     matrix = SparseMatrix(torch.tensor([0, 3]), torch.tensor([2, 0, 1]), None, (1, 3))
     x = torch.zeros(3, 1, requires_grad=True)
     _ops.aggregate(matrix, x, "max").sum().backward()
     assert x.grad.flatten().tolist() == [0.0, 0.0, 1.0]
 
 
-def test_edge_softmax(matrix: SparseMatrix, backend: str) -> None:
-    if not can(backend, "softmax"):
-        pytest.skip("not done by this backend")
+def test_edge_softmax(matrix: SparseMatrix, able_backend: str) -> None:
     scores = doubles(matrix.n_entries, 2)
     expected = torch.zeros_like(scores)
     for row in range(matrix.shape[0]):
@@ -141,9 +140,7 @@ def test_edge_softmax(matrix: SparseMatrix, backend: str) -> None:
 
 
 @pytest.mark.parametrize("with_edges", [False, True])
-def test_attention(matrix: SparseMatrix, with_edges: bool, backend: str) -> None:
-    if not can(backend, "attention"):
-        pytest.skip("not done by this backend")
+def test_attention(matrix: SparseMatrix, with_edges: bool, able_backend: str) -> None:
     n_target, n_source = matrix.shape
     x, source, target = doubles(n_source, 2, 3), doubles(n_source, 2), doubles(n_target, 2)
     edges = doubles(matrix.n_entries, 2) if with_edges else None
@@ -170,9 +167,7 @@ def test_sparse_features_times_weight(matrix: SparseMatrix, backend: str) -> Non
 
 
 @pytest.mark.parametrize("reduce", ["sum", "mean", "max"])
-def test_scatter(reduce: str, backend: str) -> None:
-    if not can(backend, "spmm" if reduce != "max" else reduce):
-        pytest.skip("not done by this backend")
+def test_scatter(reduce: str, able_backend: str) -> None:
     src = torch.tensor([[1.0, -2.0], [3.0, 4.0], [5.0, -6.0]], requires_grad=True)
     out = _ops.scatter(src, torch.tensor([2, 0, 2]), 3, reduce)
     last = {"sum": [6.0, -8.0], "mean": [3.0, -4.0], "max": [5.0, -2.0]}[reduce]

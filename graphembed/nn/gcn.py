@@ -5,7 +5,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from graphembed.nn._inputs import Edges, Features, Inputs, read_inputs, refuse_options
+from graphembed.nn._inputs import (
+    Edges,
+    Features,
+    Inputs,
+    multiply_first,
+    read_inputs,
+    refuse_options,
+)
 from graphembed.nn._ops import spmm
 from graphembed.nn.linear import Linear
 from graphembed.nn.sparse import SparseMatrix
@@ -41,7 +48,8 @@ class GCNConv(nn.Module):  # type: ignore[misc]
     Notes
     -----
     O(entries of x * out_channels + n_edges * min(in_channels, out_channels)) time: the narrower of
-    x and ``x W`` is propagated, and of a sparse x only what it stores is multiplied.
+    x and ``x W`` is propagated (in a block, what is cheaper for its numbers of nodes), and of a
+    sparse x only what it stores is multiplied.
 
     As in PyG, the degrees count the edges that arrive; W is drawn by Glorot's law and b starts at
     zero. Unlike PyG, `improved` is obeyed on edges without weights, too; a self-loop in a sparse
@@ -101,10 +109,10 @@ class GCNConv(nn.Module):  # type: ignore[misc]
         """
         inputs = read_inputs(x, edge_index, edge_weight)
         rows, matrix = inputs.source, self._matrix(inputs)
-        if isinstance(rows, Tensor) and rows.shape[1] < self.out_channels:
-            out = self.lin(spmm(matrix, rows))
-        else:
+        if multiply_first(rows, inputs.adjacency, self.out_channels):
             out = spmm(matrix, self.lin(rows))
+        else:
+            out = self.lin(spmm(matrix, rows))
         return out if self.bias is None else out + self.bias
 
     def _matrix(self, inputs: Inputs) -> SparseMatrix:

@@ -13,6 +13,7 @@ from graphembed.nn._inputs import (
     Features,
     Inputs,
     Rows,
+    multiply_first,
     read_inputs,
     refuse_options,
     target_rows,
@@ -53,8 +54,8 @@ class SAGEConv(nn.Module):  # type: ignore[misc]
     -----
     O(entries of x * out_channels + n_edges * min(in_channels, out_channels)) time for "mean" and
     "sum", which commute with W_l: a wide or sparse x is multiplied by W_l and W_r in one pass and
-    the products are aggregated. The others aggregate x itself, O(n_edges * in_channels); "lstm"
-    multiplies by in_channels once more.
+    the products are aggregated (in a block, in the order that is cheaper). The others aggregate x
+    itself, O(n_edges * in_channels); "lstm" multiplies by in_channels once more.
 
     As in PyG (and unlike the paper, which concatenates and draws random neighbours), the two
     products are summed, nodes without neighbours aggregate to 0, and there is no activation.
@@ -139,8 +140,7 @@ class SAGEConv(nn.Module):  # type: ignore[misc]
             raise ValueError(f"aggr={self.aggr!r} takes no edge_weight; 'mean' and 'sum' do")
         inputs = read_inputs(x, edge_index, edge_weight, size)
         source = self.lin(inputs.source).relu() if self.project else inputs.source
-        is_wide = isinstance(source, SparseMatrix) or source.shape[1] > self.out_channels
-        if commutes and is_wide:
+        if commutes and multiply_first(source, inputs.adjacency, self.out_channels):
             out = self._transform_first(source, inputs)
         else:
             out = self.lin_l(self._aggregate(inputs.adjacency, source))
