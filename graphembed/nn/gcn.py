@@ -14,6 +14,7 @@ from graphembed.nn._inputs import (
     refuse_options,
 )
 from graphembed.nn._ops import spmm
+from graphembed.nn._sites import Hop, LayerSites, LinearSite
 from graphembed.nn.linear import Linear
 from graphembed.nn.sparse import SparseMatrix
 
@@ -114,6 +115,19 @@ class GCNConv(nn.Module):  # type: ignore[misc]
         else:
             out = self.lin(spmm(matrix, rows))
         return out if self.bias is None else out + self.bias
+
+    def site_outputs(self) -> tuple[nn.Module, ...]:
+        """Where gradients of linear sites are taken."""
+        return (self,)
+
+    def linear_sites(
+        self, x: Features, edge_index: Edges, edge_weight: Tensor | None = None
+    ) -> LayerSites:
+        """W and b act on the propagated rows."""
+        inputs = read_inputs(x, edge_index, edge_weight)
+        hop = Hop(inputs.adjacency.n_source, self._matrix(inputs))
+        site = LinearSite(self, (self.lin.weight,), self.bias, ((hop, inputs.source),))
+        return LayerSites((site,), (hop,))
 
     def _matrix(self, inputs: Inputs) -> SparseMatrix:
         """What the rows are multiplied by."""

@@ -1,0 +1,198 @@
+"""One block of parameters with its pair of Kronecker factors."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from graphembed.optim._factors import BlockFactor, RowFactor
+from graphembed.optim._solvers import (
+    BlockInverse,
+    DualInverse,
+    EigenInverse,
+    split_damping,
+)
+
+METHODS = ("auto", "dual", "cholesky", "eigh", "thor")
+_DENSE_DIM = 512  # up to here a dense Cholesky factorisation costs next to nothing
+_DUAL_ROWS = 1024
+
+
+@dataclass
+class Observation:
+    """What one step has seen of a block; sums, so that several passes and processes add up.
+
+    Attributes
+    ----------
+    rows : list of Tensor, each of shape (m, d_in)
+        The input factor is ``sum of rows^T rows / a_mass``.
+    a_mass : Tensor
+        See `rows`.
+    gram : Tensor of shape (d_out, d_out)
+        The output factor is ``gram / g_mass``.
+    g_mass : Tensor
+        See `gram`.
+    """
+
+    rows: list[Tensor]
+    a_mass: Tensor
+    gram: Tensor
+    g_mass: Tensor
+
+    def add(self, other: "Observation") -> None:
+        """Take in what another pass has seen."""
+        self.rows = [*self.rows, *other.rows]
+        self.a_mass = self.a_mass + other.a_mass
+        self.gram = self.gram + other.gram
+        self.g_mass = self.g_mass + other.g_mass
+
+
+class Block:
+    """Weights side by side with their bias, of shape (d_out, d_in), and the factors A and G.
+
+    Parameters
+    ----------
+    name : str
+        Of the layer.
+    weights : sequence of Parameter
+        Each of shape (d_out, k).
+    bias : Parameter, optional
+        Of shape (d_out,); the last column.
+    method : {"auto", "dual", "cholesky", "eigh", "thor"}
+        How A is inverted.
+    block_size : int
+        Width of the blocks of "thor".
+    n_rows : int
+        Rows that A is made of in the first update; "auto" decides by them.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        weights: Sequence[Tensor],
+        bias: Tensor | None,
+        method: str,
+        block_size: int,
+        n_rows: int,
+    ) -> None:
+        self.name = name
+        self.weights = tuple(weights)
+        self.bias = bias
+        self.d_out = bias.shape[0] if bias is not None else weights[0].shape[0]
+        self.d_in = sum(weight.shape[1] for weight in weights) + (bias is not None)
+        self.method = choose_method(self.d_in, n_rows) if method == "auto" else method
+        width = block_size if self.method == "thor" else max(self.d_in, self.d_out)
+        self.a: BlockFactor | RowFactor
+        if self.method == "dual":
+            self.a = RowFactor(self.d_in, max(n_rows, self.d_in // 2))
+        else:
+            self.a = BlockFactor(self.d_in, width)
+        self.g = BlockFactor(self.d_out, width)
+        self.a_inverse: BlockInverse | DualInverse | EigenInverse | None = None
+        self.g_inverse: BlockInverse | None = None
+        self.n_updates = 0
+        self.n_inversions = 0
+
+    @property
+    def parameters(self) -> tuple[Tensor, ...]:
+        """All parameters of the block."""
+        return self.weights if self.bias is None else (*self.weights, self.bias)
+
+    def update(self, seen: Observation, ema: float) -> None:
+        """Take an observation into the running averages.
+
+        The first one is taken as it is, and up to ``1 / (1 - ema)`` of them count alike: an average
+        that begins at the identity or at zero would be ruled by that for a hundred steps.
+        """
+        decay = min(1 - 1 / (self.n_updates + 1), ema)
+        if isinstance(self.a, RowFactor):
+            rows = seen.rows[0] if len(seen.rows) == 1 else torch.cat(seen.rows)
+            self._update_rows(rows, seen.a_mass, decay)
+        else:
+            factor = self.a
+            sums = [factor.of_rows(rows) for rows in seen.rows]
+            new = sums[0] if len(sums) == 1 else torch.stack(sums).sum(dim=0)
+            factor.update(new / seen.a_mass, decay)
+        self.g.update(self.g.of_matrix(seen.gram / seen.g_mass), decay)
+        self.n_updates += 1
+
+    def _update_rows(self, rows: Tensor, mass: Tensor, decay: float) -> None:
+        # Unscaled rows are compared, which are the same object on a fixed graph.
+        factor: Any = self.a
+        if getattr(self, "_last_rows", None) is rows:
+            return
+        self._last_rows = rows
+        if factor.update(rows / mass.sqrt(), decay):
+            self.a_inverse = None
+
+    def invert(self, damping: Tensor) -> None:
+        """Compute the damped inverses anew."""
+        self.n_inversions += 1
+        a, g = self.a, self.g
+        if self.method == "eigh" and isinstance(a, BlockFactor):
+            self.a_inverse = EigenInverse.of(a, g, damping)
+            return
+        a_damping, g_damping = split_damping(damping, a.trace() / self.d_in, g.trace() / self.d_out)
+        old = self.a_inverse
+        if isinstance(a, BlockFactor):
+            self.a_inverse = BlockInverse.of(
+                a, a_damping, old if isinstance(old, BlockInverse) else None
+            )
+        elif isinstance(old, DualInverse):
+            self.a_inverse = old.with_damping(a_damping)
+        else:
+            self.a_inverse = DualInverse.of(a, a_damping)
+        self.g_inverse = BlockInverse.of(g, g_damping, self.g_inverse)
+
+    def gradient(self) -> Tensor | None:
+        """The gradients side by side, of shape (d_out, d_in); None if there is none."""
+        columns = []
+        for parameter in self.parameters:
+            gradient = parameter.grad
+            if gradient is None:
+                return None
+            columns.append(gradient if gradient.dim() == 2 else gradient.unsqueeze(1))
+        return columns[0] if len(columns) == 1 else torch.cat(columns, dim=1)
+
+    def precondition(self, gradient: Tensor) -> Tensor:
+        """Multiply by the inverses: ``G^-1 gradient A^-1``."""
+        inverse: Any = self.a_inverse
+        rows = gradient.to(self.g.value.dtype) if self.g.value is not None else gradient
+        if isinstance(inverse, EigenInverse):
+            return inverse.apply(rows)
+        # G is symmetric and so is its inverse.
+        outer: Any = self.g_inverse
+        product: Tensor = inverse.apply(outer.apply(rows.t()).t())
+        return product
+
+    def write(self, value: Tensor) -> None:
+        """Put a matrix in the place of the gradients."""
+        start = 0
+        for parameter in self.parameters:
+            width = 1 if parameter.dim() == 1 else parameter.shape[1]
+            part = value[:, start : start + width]
+            parameter.grad.copy_(part.reshape(parameter.shape))
+            start += width
+
+
+def choose_method(d_in: int, n_rows: int) -> str:
+    """Choose how an input factor is inverted.
+
+    Parameters
+    ----------
+    d_in : int
+        Width of the factor.
+    n_rows : int
+        Rows that it is made of.
+
+    Returns
+    -------
+    str
+        "cholesky" where it is small, "dual" where the rows are fewer than half the columns, and
+        "thor" otherwise.
+    """
+    if d_in <= _DENSE_DIM:
+        return "cholesky"
+    return "dual" if 2 * n_rows <= d_in and n_rows <= _DUAL_ROWS else "thor"

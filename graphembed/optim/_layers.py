@@ -1,0 +1,73 @@
+"""Which modules have linear sites: graphembed's layers, `torch.nn.Linear`, and registered ones."""
+
+from collections.abc import Callable
+from typing import Any
+
+from torch import nn
+
+from graphembed.nn import Linear
+from graphembed.nn._sites import Hop, LayerSites, LinearSite
+
+Outputs = Callable[[Any], tuple[nn.Module, ...]]
+Sites = Callable[..., LayerSites]
+
+_REGISTERED: dict[type, tuple[Sites, Outputs]] = {}
+
+
+def register_layer(
+    layer: type[nn.Module], linear_sites: Sites, site_outputs: Outputs = lambda module: (module,)
+) -> None:
+    """Tell second-order optimizers how a layer uses its weights.
+
+    Parameters
+    ----------
+    layer : type
+        Subclass of `torch.nn.Module`; its own subclasses are meant, too.
+    linear_sites : callable
+        Called with the module and the arguments of its ``forward``; returns a `LayerSites`.
+    site_outputs : callable, optional
+        Called with the module; returns the modules whose outputs are the z of its sites. By default
+        the layer itself.
+
+    Raises
+    ------
+    TypeError
+        If `layer` is not a class of modules.
+    """
+    if not (isinstance(layer, type) and issubclass(layer, nn.Module)):
+        raise TypeError(f"layer must be a subclass of torch.nn.Module, got {layer!r}")
+    _REGISTERED[layer] = (linear_sites, site_outputs)
+
+
+def find_layer(module: nn.Module) -> tuple[Sites, tuple[nn.Module, ...]] | None:
+    """How a module publishes its sites, and the modules whose outputs are wanted for them.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        Any module of a model.
+
+    Returns
+    -------
+    tuple of callable and modules, or None
+        The callable is given the arguments of ``forward``; None if the module has no sites.
+    """
+    for cls in type(module).__mro__:
+        if cls in _REGISTERED:
+            linear_sites, outputs = _REGISTERED[cls]
+            return (lambda *args, **kwargs: linear_sites(module, *args, **kwargs)), outputs(module)
+    if hasattr(module, "linear_sites"):
+        return module.linear_sites, tuple(module.site_outputs())
+    return None
+
+
+def _rows(module: Any, x: Any, **_: Any) -> LayerSites:
+    """A plain linear layer: its rows are its input, of which the leading dimensions are one."""
+    rows = x.flatten(0, -2) if getattr(x, "ndim", 2) != 2 else x
+    hop = Hop(rows.shape[0])
+    bias = module.bias if module.bias is None or module.bias.requires_grad else None
+    return LayerSites((LinearSite(module, (module.weight,), bias, ((hop, rows),)),), (hop,))
+
+
+register_layer(nn.Linear, _rows)
+register_layer(Linear, _rows)

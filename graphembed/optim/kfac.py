@@ -1,0 +1,408 @@
+"""`KFAC`: preconditions the gradients of a model, around any optimizer of torch."""
+
+import re
+import warnings
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from graphembed._validation import check_params, float_in, int_at_least, one_of
+from graphembed.optim._block import METHODS, Block, Observation
+from graphembed.optim._fisher import LOSSES
+from graphembed.optim._observe import observe
+from graphembed.optim._paths import PathCache, SiteCall, loss_row_matrix, trace
+from graphembed.optim._recorder import Call, Recorder
+
+Schedule = float | Callable[[int], float]
+
+
+class KFAC:
+    """Kronecker-factored curvature (Martens & Grosse 2015) for graph layers.
+
+    Every block of parameters W that acts as ``z_r = W a_r`` on rows r has its gradient V replaced
+    by ``(G + g I)^-1 V (A + a I)^-1``, where ``A (x) G`` approximates the Fisher information of
+    the mean loss over the labelled rows, and ``a``, ``g`` split the damping. Call it between the
+    backward pass and the step of any optimizer::
+
+        pre = KFAC(model, lr=0.1, rows=train_mask)
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+        loss.backward(); pre.step(); optimizer.step()
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        Called once or more in training mode before every step; its output are the rows of the
+        loss: logits, or predictions. Not a wrapper such as DistributedDataParallel but what it
+        wraps.
+    lr : float or callable, optional
+        Step size of the optimizer, read by `kl_clip`; by default that of the attached one.
+    rows : Tensor of bool, shape (n_outputs,), or of integers, optional
+        Rows of the output that the loss is the mean of; by default all, as on restricted blocks and
+        mini-batches. May be set anew before any pass: ``pre.rows = mask``.
+    damping : float or callable, default=1e-3
+        lambda: what is added to the eigenvalues of ``A (x) G``; as a callable, of the step.
+    ema : float, default=0.95
+        Decay of the running averages of A and G at every update. The first update counts whole.
+    cov_update_freq, inv_update_freq : int, default=10
+        Steps between updates of the factors, and of their inverses.
+    approx : {"reduce", "expand"}, default="reduce"
+        A of the rows ``u_i = sum_r P_ir [a_r, 1]``, one for each row i of the loss, with P the
+        propagation from the layer to the loss; or of the single rows ``a_r``, weighed by
+        ``sum_i P_ir^2`` (Eschenhagen et al. 2023, for weights that are shared on a graph).
+    fisher : {"mc", "exact", "empirical"}, default="mc"
+        G by targets drawn from the model, in one backward pass to the z only; by the Hessian of the
+        loss, in a pass for every labelled row and class; or by the gradients of the user's own
+        backward pass, which costs nothing.
+    loss : {"cross_entropy", "mse", "binary_cross_entropy"}, default="cross_entropy"
+        What the output means; "empirical" does not look at it.
+    method : {"auto", "dual", "cholesky", "eigh", "thor"}, default="auto"
+        How A is inverted: by the Gram matrix of its rows where these are fewer than its columns
+        (all labelled nodes of Cora are 140, its features 1433); by a Cholesky factorisation; by the
+        eigenvectors of A and G, with damping that is not split; or in diagonal blocks (Chen et al.
+        2021). "auto" takes Cholesky up to 512 columns, then "dual" if it can, then "thor".
+    block_size : int, default=128
+        Width of the blocks of "thor".
+    kl_clip : float or None, default=1e-2
+        Largest ``lr^2 <v, V>`` of a step v; longer ones are scaled down. None: no limit.
+    weight_decay : float or callable, default=0
+        L2 penalty, added to the gradient before it is preconditioned since it is part of what is
+        minimised; as a callable, of the parameter's name. The optimizer's own must be 0.
+    skip : iterable of str
+        Regular expressions: layers whose name or class matches one are left out, with their
+        gradients as they are.
+    unlabeled_weight : float, default=0
+        Weight of the rows not in `rows` in the curvature, which needs no labels.
+    seed : int, default=0
+        Of the drawn targets. Torch's own generators are left alone.
+    process_group : optional
+        Of torch.distributed: factors are summed over its processes, by default over all if there
+        are several.
+
+    Notes
+    -----
+    A: O(m d_in^2) time and O(d_in^2) memory for m rows ("dual": O(m^2 d_in) and O(m d_in); "thor":
+    O(m d_in block_size) and O(d_in block_size)); G: O(n d_out^2).
+
+    On a graph the backward pass adds up the losses of several labelled nodes in one row. Drawn
+    targets are independent, so that their mixed terms vanish in the mean; those of "empirical" do
+    not, and it is biased by them where labelled nodes are neighbours.
+
+    "reduce" is the exact Gauss-Newton block of linear networks in which every layer above has one
+    propagation (`GCNConv`, `SAGEConv` without root weight), under squared loss. Where a layer has
+    several (`SAGEConv`, `ChebConv`), each way from a row to the loss gives a row u.
+
+    Inputs that `Dropout` has made are taken from before it, so that a first layer's A is computed
+    once on a fixed graph. In-place operations on outputs, gradient accumulation and modules that
+    are called several times are allowed. Gradients may be clipped between `step` and the
+    optimizer's; unscale them before.
+
+    Wrap gradient descent: Adam divides by the size of every entry and undoes most of it.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        lr: Schedule | None = None,
+        *,
+        rows: Tensor | None = None,
+        damping: Schedule = 1e-3,
+        ema: float = 0.95,
+        cov_update_freq: int = 10,
+        inv_update_freq: int = 10,
+        approx: str = "reduce",
+        fisher: str = "mc",
+        loss: str = "cross_entropy",
+        method: str = "auto",
+        block_size: int = 128,
+        kl_clip: float | None = 1e-2,
+        weight_decay: float | Callable[[str], float] = 0.0,
+        skip: Iterable[str] = (),
+        unlabeled_weight: float = 0.0,
+        seed: int = 0,
+        process_group: Any = None,
+    ) -> None:
+        numbers = {
+            "ema": (ema, float_in(0, 1, "left")),
+            "cov_update_freq": (cov_update_freq, int_at_least(1)),
+            "inv_update_freq": (inv_update_freq, int_at_least(1)),
+            "approx": (approx, one_of("reduce", "expand")),
+            "fisher": (fisher, one_of("mc", "exact", "empirical")),
+            "loss": (loss, one_of(*LOSSES)),
+            "method": (method, one_of(*METHODS)),
+            "block_size": (block_size, int_at_least(1)),
+            "unlabeled_weight": (unlabeled_weight, float_in(0, 1e6)),
+            "seed": (seed, int_at_least(0, bits=63)),
+        }
+        for name, value in (("lr", lr), ("damping", damping), ("kl_clip", kl_clip)):
+            if value is not None and not callable(value):
+                numbers[name] = (value, float_in(0, 1e30, "right"))
+        if not callable(weight_decay):
+            numbers["weight_decay"] = (weight_decay, float_in(0, 1e30))
+        check_params(
+            {name: value for name, (value, _) in numbers.items()},
+            {name: wish for name, (_, wish) in numbers.items()},
+            owner="KFAC",
+        )
+        self.model = model
+        self.lr = lr
+        self.rows = rows
+        self.damping = damping
+        self.ema = ema
+        self.cov_update_freq = cov_update_freq
+        self.inv_update_freq = inv_update_freq
+        self.approx = approx
+        self.fisher = fisher
+        self.loss = loss
+        self.method = method
+        self.block_size = block_size
+        self.kl_clip = kl_clip
+        self.weight_decay = weight_decay
+        self.skip = tuple(re.compile(pattern) for pattern in skip)
+        self.unlabeled_weight = unlabeled_weight
+        self.seed = seed
+        self.process_group = process_group
+        self.n_steps = 0
+        self._blocks: dict[str, Block] = {}
+        self._pending: dict[str, Observation] = {}
+        self._passes: list[tuple[list[SiteCall], Tensor]] = []
+        self._cache = PathCache()
+        self._loss_rows: Any = None
+        self._generator: torch.Generator | None = None
+        self._generator_state: Tensor | None = None
+        self._optimizer: torch.optim.Optimizer | None = None
+        self._attached: Any = None
+        self._last: dict[str, Any] = {}
+        self._has_warned = False
+        self._recorder = Recorder(
+            model,
+            skip=self._is_skipped,
+            wanted=self._is_due,
+            done=self._observe,
+            keep_gradients=fisher == "empirical",
+        )
+        if not self._recorder.layers:
+            raise ValueError(
+                "KFAC: the model has no layer with linear sites (torch.nn.Linear, graphembed's "
+                "layers, PyG's GCNConv, SAGEConv, ChebConv, GATConv) that skip leaves: see "
+                "graphembed.optim.register_layer"
+            )
+
+    # -- Around a step -------------------------------------------------------------------------
+
+    def step(self) -> None:
+        """Precondition the gradients that the backward pass has left.
+
+        Raises
+        ------
+        RuntimeError
+            If the model has not been called in training mode before the first step.
+        """
+        self._update_factors()
+        if not self._blocks:
+            raise RuntimeError(
+                "KFAC.step needs a pass of the model in training mode, with gradients, before it"
+            )
+        self._add_penalty()
+        pairs = []
+        for block in self._blocks.values():
+            gradient = block.gradient()
+            if gradient is not None and block.a_inverse is not None:
+                pairs.append((block, gradient, block.precondition(gradient)))
+        scale = self._trust_region(pairs)
+        for block, _, value in pairs:
+            block.write(value if scale is None else value * scale)
+        self._last = {"pairs": pairs, "scale": scale}
+        self.n_steps += 1
+
+    def attach(self, optimizer: torch.optim.Optimizer) -> "KFAC":
+        """Let ``optimizer.step()`` call `step` first, for training loops that one does not own.
+
+        A step that a gradient scaler leaves out, because of a gradient that is not finite, is left
+        out here, too.
+
+        Parameters
+        ----------
+        optimizer : torch.optim.Optimizer
+            Of the model's parameters; its ``step`` must be called without a closure.
+
+        Returns
+        -------
+        KFAC
+            Itself.
+        """
+        self._optimizer = optimizer
+        self._attached = optimizer.register_step_pre_hook(lambda *_: self.step())
+        return self
+
+    def close(self) -> None:
+        """Remove all hooks from the model and the optimizer."""
+        self._recorder.close()
+        if self._attached is not None:
+            self._attached.remove()
+            self._attached = None
+
+    def __enter__(self) -> "KFAC":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _value(self, schedule: Schedule) -> float:
+        return float(schedule(self.n_steps)) if callable(schedule) else float(schedule)
+
+    def _add_penalty(self) -> None:
+        decay = self.weight_decay
+        if not callable(decay) and decay == 0:
+            return
+        for name, parameter in self.model.named_parameters():
+            if parameter.grad is not None:
+                factor = decay(name) if callable(decay) else decay
+                if factor:
+                    parameter.grad.add_(parameter.detach(), alpha=factor)
+
+    def _trust_region(self, pairs: list[tuple[Block, Tensor, Tensor]]) -> Tensor | None:
+        """Nu = min(1, sqrt(kl_clip / (lr^2 <v, V>))) (Ba et al. 2017, section 5)."""
+        if self.kl_clip is None or not pairs:
+            return None
+        lr = self.lr
+        if lr is None and self._optimizer is not None:
+            lr = float(self._optimizer.param_groups[0]["lr"])
+        if lr is None:
+            raise ValueError("KFAC: kl_clip needs lr, got None: give lr, attach(), or kl_clip=None")
+        products = torch.stack([(value * gradient).sum() for _, gradient, value in pairs]).sum()
+        return (
+            (self.kl_clip / (self._value(lr) ** 2 * products)).sqrt().nan_to_num(1.0).clamp(max=1)
+        )
+
+    # -- Factors -------------------------------------------------------------------------------
+
+    def _is_due(self) -> bool:
+        return self.n_steps % self.cov_update_freq == 0
+
+    def _is_skipped(self, name: str, module: nn.Module) -> bool:
+        texts = (name, type(module).__name__)
+        return any(pattern.search(text) for pattern in self.skip for text in texts)
+
+    def _observe(self, output: Any, calls: list[Call]) -> None:
+        """At the end of a pass: what it says about the factors."""
+        if not isinstance(output, Tensor) or output.dim() != 2:
+            what = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
+            raise TypeError(f"KFAC: the model must return a Tensor of shape (n, k), got {what}")
+        if not output.requires_grad:
+            return
+        self._cache.turn()
+        loss_rows, weights = self._rows_of(output)
+        sites = trace(calls, loss_rows, len(output), self._cache)
+        if self.fisher == "empirical":
+            self._passes.append((sites, weights))
+            return
+        self._take(sites, weights, loss_rows, output)
+
+    def _take(self, sites: list[SiteCall], weights: Tensor, loss_rows: Any, output: Any) -> None:
+        seen = observe(
+            sites,
+            output,
+            loss_rows,
+            weights,
+            approx=self.approx,
+            fisher=self.fisher,
+            loss=self.loss,
+            cache=self._cache,
+            generator=self._draws(weights.device),
+        )
+        for (name, site), observation in seen:
+            block = self._block(name, site, observation)
+            if block.name in self._pending:
+                self._pending[block.name].add(observation)
+            else:
+                self._pending[block.name] = observation
+
+    def _block(self, name: str, site: Any, observation: Observation) -> Block:
+        """The block of a site, made when it is first seen."""
+        for block in self._blocks.values():
+            if any(parameter is block.parameters[0] for parameter in site.weights or (site.bias,)):
+                return block
+        n_rows = sum(map(len, observation.rows))
+        block = Block(name, site.weights, site.bias, self.method, self.block_size, n_rows)
+        self._blocks[name] = block
+        return block
+
+    def _rows_of(self, output: Tensor) -> tuple[Any, Tensor]:
+        """The rows of the loss as a matrix, remembered while they stay the same object."""
+        n, dtype = len(output), _at_least_single(output.dtype)
+        key = (self.rows, None if self.rows is None else self.rows._version, n, dtype)
+        if self._loss_rows is not None and _same(self._loss_rows[0], key):
+            return self._loss_rows[1]  # type: ignore[no-any-return]
+        rows, weights = self.rows, None
+        if rows is not None:
+            if rows.dtype == torch.bool and len(rows) != n:
+                raise ValueError(
+                    f"KFAC: rows must have {n} entries, one per output, got {len(rows)}"
+                )
+            rows = rows.nonzero()[:, 0] if rows.dtype == torch.bool else rows
+            rows = rows.to(output.device)
+            if not len(rows):
+                raise ValueError("KFAC: rows must name at least one row of the output, got none")
+        if rows is not None and self.unlabeled_weight > 0:
+            weights = torch.full((n,), self.unlabeled_weight, dtype=dtype, device=output.device)
+            weights[rows] = 1.0
+            rows = None
+        result = loss_row_matrix(rows, n, weights, dtype, output.device)
+        self._loss_rows = (key, result)
+        return result
+
+    def _draws(self, device: torch.device) -> torch.Generator:
+        if self._generator is None:
+            self._generator = torch.Generator(device=device).manual_seed(self.seed)
+            if self._generator_state is not None:
+                self._generator.set_state(self._generator_state)
+        return self._generator
+
+    def _update_factors(self) -> None:
+        for sites, weights in self._passes:  # of "empirical", whose gradients have come now
+            self._take(sites, weights, None, None)
+        self._passes.clear()
+        for name, seen in self._pending.items():
+            self._blocks[name].update(seen, self.ema)
+        self._pending.clear()
+        for block in self._blocks.values():
+            if block.n_updates and (
+                block.a_inverse is None or self.n_steps % self.inv_update_freq == 0
+            ):
+                value: Any = block.g.value
+                damping = torch.tensor(self._value(self.damping), dtype=value.dtype)
+                block.invert(damping.to(value.device))
+        if not self._has_warned and self._blocks:
+            self._has_warned = True
+            self._warn_of_others()
+
+    def _warn_of_others(self) -> None:
+        known = {id(p) for block in self._blocks.values() for p in block.parameters}
+        others = []
+        for name, parameter in self.model.named_parameters():
+            is_skipped = any(pattern.search(name) for pattern in self.skip)
+            if parameter.requires_grad and id(parameter) not in known and not is_skipped:
+                others.append(name)
+        if others:
+            warnings.warn(
+                "KFAC leaves the gradients of these parameters as they are, since no linear site "
+                f"has them: {', '.join(others)}",
+                stacklevel=4,
+            )
+
+    # -- To look at ----------------------------------------------------------------------------
+
+    @property
+    def blocks(self) -> tuple[Block, ...]:
+        """The blocks of parameters, of the last layer first; empty before the first step."""
+        return tuple(self._blocks.values())
+
+
+def _at_least_single(dtype: torch.dtype) -> torch.dtype:
+    return torch.float64 if dtype == torch.float64 else torch.float32
+
+
+def _same(a: tuple[Any, ...], b: tuple[Any, ...]) -> bool:
+    return a[0] is b[0] and a[1:] == b[1:]
