@@ -83,6 +83,7 @@ class Block:
         self.d_out = bias.shape[0] if bias is not None else weights[0].shape[0]
         self.d_in = sum(weight.shape[1] for weight in weights) + (bias is not None)
         self.method = choose_method(self.d_in, n_rows) if method == "auto" else method
+        self.block_size = block_size
         width = block_size if self.method == "thor" else max(self.d_in, self.d_out)
         self.a: BlockFactor | RowFactor
         if self.method == "dual":
@@ -94,6 +95,7 @@ class Block:
         self.g_inverse: BlockInverse | None = None
         self.n_updates = 0
         self.n_inversions = 0
+        self._last_rows: Tensor | None = None
 
     @property
     def parameters(self) -> tuple[Tensor, ...]:
@@ -121,7 +123,7 @@ class Block:
     def _update_rows(self, rows: Tensor, mass: Tensor, decay: float) -> None:
         # Unscaled rows are compared, which are the same object on a fixed graph.
         factor: Any = self.a
-        if getattr(self, "_last_rows", None) is rows:
+        if self._last_rows is rows:
             return
         self._last_rows = rows
         if factor.update(rows / mass.sqrt(), decay):
@@ -167,6 +169,42 @@ class Block:
         product: Tensor = inverse.apply(outer.apply(rows.t()).t())
         return product
 
+    def conditions(self) -> dict[str, float]:
+        """Condition numbers of the damped factors, of the worst block of each."""
+        found = {}
+        for name, inverse in (("condition_a", self.a_inverse), ("condition_g", self.g_inverse)):
+            if isinstance(inverse, DualInverse):
+                found[name] = float(inverse.values.max() / inverse.damping + 1)
+            elif isinstance(inverse, BlockInverse):
+                found[name] = float(torch.linalg.cond(inverse.value.double()).max())
+        return found
+
+    def state(self) -> dict[str, Any]:
+        """All that a checkpoint needs beside the parameters."""
+        inverses = {"a_inverse": self.a_inverse, "g_inverse": self.g_inverse}
+        return {
+            "method": self.method,
+            "block_size": self.block_size,
+            "a": self.a.state(),
+            "g": self.g.state(),
+            "n_updates": self.n_updates,
+            "n_inversions": self.n_inversions,
+            **{name: inverse and inverse.tensors() for name, inverse in inverses.items()},
+        }
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Take what `state` has returned, on the device of the parameters."""
+        state = _moved(state, self.parameters[0].device)
+        self.a.load(state["a"])
+        self.g.load(state["g"])
+        self.n_updates, self.n_inversions = state["n_updates"], state["n_inversions"]
+        kinds: Any = {"dual": DualInverse, "eigh": EigenInverse}
+        tensors = state["a_inverse"]
+        if tensors is not None:
+            self.a_inverse = kinds.get(self.method, BlockInverse)(**tensors)
+        if state["g_inverse"] is not None:
+            self.g_inverse = BlockInverse(**state["g_inverse"])
+
     def write(self, value: Tensor) -> None:
         """Put a matrix in the place of the gradients."""
         start = 0
@@ -196,3 +234,11 @@ def choose_method(d_in: int, n_rows: int) -> str:
     if d_in <= _DENSE_DIM:
         return "cholesky"
     return "dual" if 2 * n_rows <= d_in and n_rows <= _DUAL_ROWS else "thor"
+
+
+def _moved(state: Any, device: torch.device) -> Any:
+    if isinstance(state, Tensor):
+        return state.to(device)
+    if isinstance(state, dict):
+        return {key: _moved(value, device) for key, value in state.items()}
+    return [_moved(value, device) for value in state] if isinstance(state, list) else state

@@ -55,6 +55,14 @@ class BlockFactor:
         shape = (self.n_blocks, self.block_size) * 2
         return padded.view(shape).diagonal(dim1=0, dim2=2).permute(2, 0, 1).contiguous()
 
+    def state(self) -> dict[str, Any]:
+        """All that a checkpoint needs."""
+        return {"value": self.value}
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Take what `state` has returned."""
+        self.value = state["value"]
+
     def trace(self) -> Tensor:
         """The trace."""
         value: Any = self.value
@@ -115,6 +123,15 @@ class RowFactor:
         ]
         u = parts[0] if len(parts) == 1 else torch.cat(parts)
         return torch.where(u.isfinite().all(dim=1, keepdim=True), u, torch.zeros_like(u))
+
+    def state(self) -> dict[str, Any]:
+        """All that a checkpoint needs."""
+        return {"rows": list(self.rows), "weights": list(self.weights), "max_rows": self.max_rows}
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Take what `state` has returned."""
+        self.rows, self.weights = list(state["rows"]), list(state["weights"])
+        self.max_rows = state["max_rows"]
 
     def trace(self) -> Tensor:
         """The trace of ``U^T U``."""

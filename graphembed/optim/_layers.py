@@ -1,6 +1,7 @@
 """Which modules have linear sites: graphembed's layers, `torch.nn.Linear`, and registered ones."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from torch import nn
@@ -55,7 +56,7 @@ def find_layer(module: nn.Module) -> tuple[Sites, tuple[nn.Module, ...]] | None:
     for cls in type(module).__mro__:
         if cls in _REGISTERED:
             linear_sites, outputs = _REGISTERED[cls]
-            return (lambda *args, **kwargs: linear_sites(module, *args, **kwargs)), outputs(module)
+            return partial(linear_sites, module), outputs(module)
     if hasattr(module, "linear_sites"):
         return module.linear_sites, tuple(module.site_outputs())
     return None

@@ -1,5 +1,6 @@
 """What a forward pass of a model did at the layers that have linear sites."""
 
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -34,6 +35,30 @@ class Call:
     results: dict[nn.Module, list[Output]] = field(default_factory=dict)
 
 
+class Hook:
+    """A method of a recorder, which copies of the model have no longer, nor files.
+
+    Parameters
+    ----------
+    recorder : Recorder, optional
+        Not kept alive; without it nothing is done.
+    method : str
+        Its method.
+    """
+
+    def __init__(self, recorder: "Recorder | None", method: str) -> None:
+        self._recorder = (lambda: None) if recorder is None else weakref.ref(recorder)
+        self._method = method
+
+    def __call__(self, *args: Any) -> None:
+        recorder = self._recorder()
+        if recorder is not None:
+            getattr(recorder, self._method)(*args)
+
+    def __reduce__(self) -> Any:
+        return Hook, (None, self._method)
+
+
 class Recorder:
     """Hooks on a model that keep the calls of its layers in one training pass.
 
@@ -63,6 +88,12 @@ class Recorder:
         keep_gradients: bool,
     ) -> None:
         self.layers = _layers_of(model, skip)
+        if not self.layers:
+            raise ValueError(
+                "KFAC: the model has no layer with linear sites (torch.nn.Linear, graphembed's "
+                "layers, PyG's GCNConv, SAGEConv, ChebConv, GATConv) that skip leaves: see "
+                "graphembed.optim.register_layer"
+            )
         self._wanted = wanted
         self._done = done
         self._keep_gradients = keep_gradients
@@ -71,16 +102,18 @@ class Recorder:
         self._results: dict[nn.Module, list[Output]] = {}
         self._before_dropout: dict[int, tuple[Any, Any]] = {}
         watched = {output for _, (_, outputs) in self.layers.values() for output in outputs}
-        self._handles = [model.register_forward_pre_hook(self._begin)]
+        self._handles = [model.register_forward_pre_hook(Hook(self, "_begin"))]
         for module in model.modules():
             if isinstance(module, (Dropout, nn.Dropout)):
-                self._handles.append(module.register_forward_hook(self._keep_input))
+                self._watch(module, "_keep_input")
             if module in watched:
-                self._handles.append(module.register_forward_hook(self._keep_output))
+                self._watch(module, "_keep_output")
         for module in self.layers:
-            hook = module.register_forward_hook(self._keep_call, with_kwargs=True)
-            self._handles.append(hook)
-        self._handles.append(model.register_forward_hook(self._end))
+            self._watch(module, "_keep_call", with_kwargs=True)
+        self._watch(model, "_end")
+
+    def _watch(self, module: nn.Module, method: str, **options: bool) -> None:
+        self._handles.append(module.register_forward_hook(Hook(self, method), **options))
 
     def close(self) -> None:
         """Remove all hooks."""

@@ -1,6 +1,6 @@
 """Damped inverses of Kronecker factors, and what they do to a gradient."""
 
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -8,16 +8,6 @@ from torch import Tensor
 from graphembed.optim._factors import BlockFactor, RowFactor, split_columns
 
 _RETRIES = 3
-
-
-class Inverse(Protocol):
-    """A symmetric matrix that rows are multiplied by."""
-
-    def apply(self, rows: Tensor) -> Tensor:
-        """Multiply rows by the matrix."""
-
-    def tensors(self) -> dict[str, Tensor]:
-        """What it consists of, for checkpoints."""
 
 
 class BlockInverse:
@@ -117,12 +107,16 @@ class EigenInverse:
 
     Parameters
     ----------
-    tensors : dict
-        "qa" and "qg", the eigenvectors in columns, and "inverse" of shape (out, in).
+    qa, qg : Tensor
+        Eigenvectors of A and of G, in columns.
+    inverse : Tensor of shape (out, in)
+        Inverses of the damped products of eigenvalues.
     """
 
-    def __init__(self, tensors: dict[str, Tensor]) -> None:
-        self._tensors = tensors
+    def __init__(self, qa: Tensor, qg: Tensor, inverse: Tensor) -> None:
+        self.qa = qa
+        self.qg = qg
+        self.inverse = inverse
 
     @classmethod
     def of(cls, a: BlockFactor, g: BlockFactor, damping: Tensor) -> "EigenInverse":
@@ -133,16 +127,16 @@ class EigenInverse:
         lg, qg = torch.linalg.eigh(other[0].double())
         products = torch.outer(lg.clamp(min=0), la.clamp(min=0))
         tensors = {"qa": qa, "qg": qg, "inverse": 1 / (products + damping)}
-        return cls({key: tensor.to(value.dtype) for key, tensor in tensors.items()})
+        return cls(**{key: tensor.to(value.dtype) for key, tensor in tensors.items()})
 
     def apply(self, gradient: Tensor) -> Tensor:
         """Multiply a gradient of shape (out, in), from both sides."""
-        qa, qg, inverse = (self._tensors[key] for key in ("qa", "qg", "inverse"))
-        return qg @ ((qg.t() @ gradient @ qa) * inverse) @ qa.t()
+        inner = self.qg.t() @ gradient @ self.qa
+        return self.qg @ (inner * self.inverse) @ self.qa.t()
 
     def tensors(self) -> dict[str, Tensor]:
         """What it consists of, for checkpoints."""
-        return self._tensors
+        return {"qa": self.qa, "qg": self.qg, "inverse": self.inverse}
 
 
 def split_damping(damping: Tensor, a_mean: Tensor, g_mean: Tensor) -> tuple[Tensor, Tensor]:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from graphembed._validation import check_params, float_in, int_at_least, one_of
+from graphembed.nn.sparse import check_index
 from graphembed.optim._block import METHODS, Block, Observation
 from graphembed.optim._fisher import LOSSES
 from graphembed.optim._observe import observe
@@ -175,6 +176,7 @@ class KFAC:
         self._attached: Any = None
         self._last: dict[str, Any] = {}
         self._has_warned = False
+        self._without_gradient = (0, 0)
         self._recorder = Recorder(
             model,
             skip=self._is_skipped,
@@ -182,12 +184,6 @@ class KFAC:
             done=self._observe,
             keep_gradients=fisher == "empirical",
         )
-        if not self._recorder.layers:
-            raise ValueError(
-                "KFAC: the model has no layer with linear sites (torch.nn.Linear, graphembed's "
-                "layers, PyG's GCNConv, SAGEConv, ChebConv, GATConv) that skip leaves: see "
-                "graphembed.optim.register_layer"
-            )
 
     # -- Around a step -------------------------------------------------------------------------
 
@@ -292,9 +288,13 @@ class KFAC:
             raise TypeError(f"KFAC: the model must return a Tensor of shape (n, k), got {what}")
         if not output.requires_grad:
             return
+        if self.rows is None and not self._has_warned:
+            output.register_hook(self._count_rows)
         self._cache.turn()
         loss_rows, weights = self._rows_of(output)
         sites = trace(calls, loss_rows, len(output), self._cache)
+        if not sites:
+            return
         if self.fisher == "empirical":
             self._passes.append((sites, weights))
             return
@@ -343,6 +343,7 @@ class KFAC:
                 )
             rows = rows.nonzero()[:, 0] if rows.dtype == torch.bool else rows
             rows = rows.to(output.device)
+            check_index(rows, n, "rows")
             if not len(rows):
                 raise ValueError("KFAC: rows must name at least one row of the output, got none")
         if rows is not None and self.unlabeled_weight > 0:
@@ -376,23 +377,136 @@ class KFAC:
                 block.invert(damping.to(value.device))
         if not self._has_warned and self._blocks:
             self._has_warned = True
-            self._warn_of_others()
+            self._warn()
 
-    def _warn_of_others(self) -> None:
+    def _count_rows(self, gradient: Tensor) -> None:
+        self._without_gradient = int((gradient == 0).all(dim=1).sum()), len(gradient)
+
+    def _others(self) -> list[str]:
+        """Parameters in no block."""
         known = {id(p) for block in self._blocks.values() for p in block.parameters}
-        others = []
-        for name, parameter in self.model.named_parameters():
-            is_skipped = any(pattern.search(name) for pattern in self.skip)
-            if parameter.requires_grad and id(parameter) not in known and not is_skipped:
-                others.append(name)
+        return [
+            name
+            for name, parameter in self.model.named_parameters()
+            if parameter.requires_grad and id(parameter) not in known
+        ]
+
+    def _warn(self) -> None:
+        others = [
+            name
+            for name in self._others()
+            if not any(pattern.search(name) for pattern in self.skip)
+        ]
         if others:
             warnings.warn(
                 "KFAC leaves the gradients of these parameters as they are, since no linear site "
                 f"has them: {', '.join(others)}",
                 stacklevel=4,
             )
+        n_without, n_rows = self._without_gradient
+        if 2 * n_without > n_rows:
+            warnings.warn(
+                f"KFAC: the loss has no gradient at {n_without} of {n_rows} rows of the output: if "
+                "it is a mean over some rows, set rows to them",
+                stacklevel=4,
+            )
 
     # -- To look at ----------------------------------------------------------------------------
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that a checkpoint needs: factors, inverses, counters, the state of the draws.
+
+        Returns
+        -------
+        dict
+            Numbers, strings and tensors (which are not copied), by the names of the layers.
+        """
+        names = {id(p): name for name, p in self.model.named_parameters()}
+        blocks = {}
+        for key, block in self._blocks.items():
+            weights = [names[id(weight)] for weight in block.weights]
+            bias = None if block.bias is None else names[id(block.bias)]
+            blocks[key] = {"weights": weights, "bias": bias, **block.state()}
+        draws = self._generator_state if self._generator is None else self._generator.get_state()
+        return {"n_steps": self.n_steps, "generator": draws, "blocks": blocks}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on where `state_dict` was called: with the same bits, on the same data.
+
+        Parameters
+        ----------
+        state : dict
+            From `state_dict`, of a model with the same parameters.
+
+        Raises
+        ------
+        ValueError
+            If the model has no parameter of a name.
+        """
+        parameters = dict(self.model.named_parameters())
+        blocks = {}
+        for key, saved in state["blocks"].items():
+            names = [*saved["weights"], *([] if saved["bias"] is None else [saved["bias"]])]
+            missing = [name for name in names if name not in parameters]
+            if missing:
+                raise ValueError(f"KFAC.load_state_dict: the model has no parameter {missing[0]!r}")
+            weights = [parameters[name] for name in saved["weights"]]
+            bias = None if saved["bias"] is None else parameters[saved["bias"]]
+            blocks[key] = Block(key, weights, bias, saved["method"], saved["block_size"], 0)
+            blocks[key].load(saved)
+        self._blocks = blocks
+        self.n_steps = state["n_steps"]
+        self._generator, self._generator_state = None, state["generator"]
+        self._pending.clear()
+        self._passes.clear()
+
+    def summary(self) -> str:
+        """A table of the blocks, and the parameters that are in none.
+
+        Returns
+        -------
+        str
+            One line per block; before the first step there are none.
+        """
+        lines = [
+            f"{'block':<28} {'d_out':>6} {'d_in':>6}  {'method':<9} {'updates':>7} {'inverses':>8}"
+        ]
+        for block in self._blocks.values():
+            lines.append(
+                f"{block.name:<28} {block.d_out:>6} {block.d_in:>6}  {block.method:<9} "
+                f"{block.n_updates:>7} {block.n_inversions:>8}"
+            )
+        others = self._others() if self._blocks else []
+        if others:
+            lines.append(f"not preconditioned: {', '.join(others)}")
+        return "\n".join(lines)
+
+    def metrics(self) -> dict[str, dict[str, float]]:
+        """Figures of the last step, by block.
+
+        Returns
+        -------
+        dict of str to dict
+            "trace_a" and "trace_g"; "condition_a" and "condition_g", of the damped factors (all
+            but of "eigh"); "cosine" of the preconditioned to the raw gradient: near 1 where the
+            damping has switched the curvature off; and "scale", the factor that `kl_clip` made.
+
+        Notes
+        -----
+        Decomposes the factors: O(d^3), and waits for the device.
+        """
+        found: dict[str, dict[str, float]] = {}
+        scale = self._last.get("scale")
+        for block, gradient, value in self._last.get("pairs", ()):
+            cosine = (gradient * value).sum() / (gradient.norm() * value.norm())
+            found[block.name] = {
+                "trace_a": float(block.a.trace()),
+                "trace_g": float(block.g.trace()),
+                **block.conditions(),
+                "cosine": float(cosine.nan_to_num(0.0)),
+                "scale": 1.0 if scale is None else float(scale),
+            }
+        return found
 
     @property
     def blocks(self) -> tuple[Block, ...]:
