@@ -12,11 +12,13 @@ import time
 import networkx as nx
 import numpy as np
 import pytest
+from scipy import sparse
 
-from graphembed import Graph, __version__, cli
+from graphembed import Graph, __version__, cli, datasets
 from graphembed.cli import _options
+from graphembed.datasets import NodeDataset
 from graphembed.demo import DATASETS
-from graphembed.estimators import LINE, DeepWalk, Node2Vec
+from graphembed.estimators import LINE, DeepWalk, Node2Vec, NodeClassifier
 from graphembed.io import load_model
 
 SMALL = ["--n-components", "8", "--walk-length", "10", "--n-walks", "3", "--n-jobs", "1"]
@@ -82,7 +84,7 @@ def help_text(capsys, command):
     return " ".join(capsys.readouterr().out.split())
 
 
-@pytest.mark.parametrize("command", ["embed", "evaluate", "info", "demo"])
+@pytest.mark.parametrize("command", ["embed", "evaluate", "info", "train", "demo"])
 def test_help_shows_every_default(capsys, command):
     text = help_text(capsys, command)
     parser = _options.build_parser()[1][command]
@@ -585,6 +587,120 @@ def test_info_of_a_saved_graph(tmp_path, capsys):
     assert (rows["nodes"], rows["edges"], rows["isolated"]) == ("4", "2", "1")
     assert run("info", path, "--directed") == 1
     assert "saved graph" in error_line(capsys)
+
+
+# -- train -----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def small_cora(monkeypatch):
+    """A dataset of two cliques in the place of Cora."""
+    cliques = [(i, j) for k in (0, 10) for i in range(k, k + 10) for j in range(k, i)]
+    graph = Graph.from_edges([*cliques, (9, 10)])
+    masks = [np.isin(np.arange(20), rows) for rows in ([0, 10], [1, 11, 2, 12], range(3, 10))]
+    y = (np.arange(20) >= 10).astype(np.int64)
+    x = sparse.eye_array(20, format="csr", dtype=np.float32)
+    data = NodeDataset("cora", graph, y, ("left", "right"), "two cliques", x, *masks)
+    seen = {}
+
+    def load(name, **options):
+        seen.update(options, name=name)
+        return data
+
+    monkeypatch.setattr(datasets, "load_planetoid", load)
+    return seen
+
+
+def test_train(small_cora, tmp_path, capsys):
+    pytest.importorskip("torch")
+    model, predictions = tmp_path / "model.safetensors", tmp_path / "classes.tsv"
+    options = ["--epochs", "60", "--seed", "3", "-o", model, "--predictions", predictions]
+    assert run("train", "--split", "random", "--n-jobs", "1", *options) == 0
+    assert small_cora == {"name": "cora", "split": "random", "random_state": 3}
+    out, err = capsys.readouterr()
+    assert err == ""
+    first, second, third, *files = out.splitlines()
+    assert first.startswith("NodeDataset 'cora': 20 nodes, 91 undirected edges, 2 classes, 20")
+    assert re.fullmatch(r"gcn: 60 epochs in \d+\.\d\d s, epoch 60 is kept", second)
+    assert third == "accuracy: validation 100.0%, test 100.0%"
+    assert files == [f"{model}: the model", f"{predictions}: 20 predicted classes"]
+    rows = [line.split("\t") for line in predictions.read_text().splitlines()]
+    assert rows[0] == ["id", "class"]
+    assert rows[1:] == [[str(i), "right" if i >= 10 else "left"] for i in range(20)]
+    params = NodeClassifier.load(model).get_params()
+    assert (params["model"], params["epochs"], params["random_state"]) == ("gcn", 60, 3)
+
+
+TRAIN_OPTIONS = {
+    "hidden": 24,
+    "n_layers": 3,
+    "dropout": 0.3,
+    "lr": 0.02,
+    "weight_decay": 0.001,
+    "patience": 5,
+    "early_stopping": "loss",
+    "device": "cpu",
+}
+
+
+@pytest.mark.parametrize(
+    ("model", "options"),
+    [
+        ("gcn", TRAIN_OPTIONS),
+        ("sage", {"batch_size": 2}),
+        ("gat", {"heads": 4, "early_stopping": "no"}),
+        ("cheb", {"K": 2}),
+    ],
+)
+def test_train_options_reach_the_classifier(small_cora, tmp_path, model, options):
+    pytest.importorskip("torch")
+    path = tmp_path / "m.safetensors"
+    given = [
+        part
+        for name, value in options.items()
+        for part in (f"--{name.replace('_', '-')}", str(value))
+    ]
+    assert run("train", "--model", model, "--epochs", "3", "-o", path, *given) == 0
+    params = NodeClassifier.load(path).get_params()
+    if options.get("early_stopping") == "no":
+        options = options | {"early_stopping": False}
+    assert {name: params[name] for name in options} == options
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "message"),
+    [
+        (["--model", "gin"], 2, "--model: invalid choice: 'gin'"),
+        (["--dataset", "karate"], 2, "--dataset: invalid choice: 'karate'"),
+        (["--dropout", "1"], 2, r"--dropout: must be a finite number in \[0, 1\), got '1'"),
+        (["--heads", "4"], 2, "--heads has no effect here: it belongs to --model gat"),
+        (["--K", "4"], 2, "--K has no effect here: it belongs to --model cheb"),
+        (["--dataset", "actor", "--split", "full"], 2, "--split has no effect.*actor has random"),
+        (["-o", "model.pt"], 1, "'model.pt' must end in .safetensors"),
+        (["--predictions", "p.txt"], 1, "'p.txt' must end in .csv or .tsv"),
+        (["-o", "missing/m.safetensors"], 1, "missing: the output's folder does not exist"),
+        (["--model", "gat", "--heads", "5"], 1, "heads=5 must divide hidden=64"),
+        (["--device", "abacus"], 1, "device must be"),
+    ],
+)
+def test_train_failures(small_cora, tmp_path, capsys, monkeypatch, args, code, message):
+    pytest.importorskip("torch")
+    monkeypatch.chdir(tmp_path)
+    assert run("train", *args) == code
+    err = capsys.readouterr().err
+    assert re.search(message, err)
+    assert err.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.data
+def test_train_on_cora(capsys):
+    pytest.importorskip("torch")
+    assert (
+        run("train", "--model", "gcn", "--dataset", "cora", "--epochs", "50", "--n-jobs", "1") == 0
+    )
+    accuracy = float(re.search(r"test ([\d.]+)%", capsys.readouterr().out)[1])
+    assert accuracy > 75
 
 
 # -- demo ------------------------------------------------------------------------------------

@@ -1,6 +1,8 @@
 """Adjacency: checks, orders of edges, the matrices of the layers, restriction, memory."""
 
+import copy
 import gc
+import pickle
 
 import numpy as np
 import pytest
@@ -255,3 +257,22 @@ def test_sparse_matrix_views() -> None:
     assert matrix.to(dtype=torch.float32) is matrix.to(dtype=torch.float32)
     assert matrix.to(dtype=torch.float64) is matrix
     assert "shape=(6, 4)" in repr(matrix)
+
+
+def test_sparse_matrix_is_copied_and_pickled() -> None:
+    matrix = Adjacency.from_edge_index(EDGES, N).gcn_matrix()
+    assert copy.deepcopy([matrix])[0] is matrix
+    for again in (copy.copy(matrix), pickle.loads(pickle.dumps(matrix))):
+        assert torch.equal(again.to_dense(), matrix.to_dense())
+    adjacency = copy.deepcopy(Adjacency.from_edge_index(EDGES, N, edge_weight=weights()))
+    assert torch.equal(adjacency.matrix.to_dense(), dense(EDGES, weights()))
+
+
+def test_what_was_given_may_be_written_to_afterwards() -> None:
+    indptr, indices = torch.tensor([0, 1, 2]), torch.tensor([0, 2], dtype=torch.int32)
+    matrix = SparseMatrix(indptr, indices, None, (2, 3))
+    edges = torch.tensor([[0, 2], [0, 1]])
+    adjacency = Adjacency.from_edge_index(edges, 3)
+    indptr[1], indices[0], edges[:] = 10**9, 10**9, 10**9
+    assert matrix.to_dense().tolist() == [[1, 0, 0], [0, 0, 1]]
+    assert adjacency.matrix.to_dense().tolist() == [[1, 0, 0], [0, 0, 1], [0, 0, 0]]

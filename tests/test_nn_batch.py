@@ -51,6 +51,7 @@ def test_a_batch_holds_the_graphs_one_after_another() -> None:
     rows = batch.adjacency.matrix.rows.tolist()
     columns = batch.adjacency.matrix.indices.tolist()
     assert batch.adjacency.edge_order is None
+    assert batch.edge_index.tolist() == [columns, rows]
     found = sorted(zip(columns, rows, batch.edge_attr.tolist(), strict=True))
     expected = sorted(
         (source + start, target + start, features)

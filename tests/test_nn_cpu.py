@@ -9,7 +9,7 @@ from torch import Tensor
 
 from graphembed import _threads
 from graphembed._kernels import _sparse
-from graphembed.nn import _cpu, _ops, _torch
+from graphembed.nn import _cpu, _cpu_attention, _cpu_dropout, _ops, _torch
 from graphembed.nn._pattern import Pattern, group
 from graphembed.nn.sparse import SparseMatrix
 
@@ -54,9 +54,11 @@ def same_with_gradients(
 @pytest.mark.parametrize("width", WIDTHS)
 def test_product(width: int) -> None:
     matrix = skewed()
-    x, values = doubles(matrix.shape[1], width), doubles(matrix.n_entries)
+    x, values, bias = doubles(matrix.shape[1], width), doubles(matrix.n_entries), doubles(width)
     same_with_gradients(
-        lambda x, v: _cpu.spmm(matrix, x, v), lambda x, v: _torch.spmm(matrix, x, v), x, values
+        lambda x, v, b: _cpu.spmm(matrix, x, v, b),
+        lambda x, v, b: _torch.spmm(matrix, x, v) + b,
+        *(x, values, bias),
     )
     same_with_gradients(
         lambda x: _cpu.spmm(matrix, x, None), lambda x: _torch.spmm(matrix, x, None), x
@@ -116,16 +118,18 @@ def test_softmax(heads: int) -> None:
     matrix = skewed()
     scores = (doubles(matrix.n_entries, heads) * 20).detach().requires_grad_()
     same_with_gradients(
-        lambda s: _cpu.edge_softmax(matrix, s), lambda s: _torch.edge_softmax(matrix, s), scores
+        lambda s: _cpu_attention.edge_softmax(matrix, s),
+        lambda s: _torch.edge_softmax(matrix, s),
+        scores,
     )
 
 
 def test_softmax_of_extreme_scores() -> None:
     matrix = SparseMatrix(torch.tensor([0, 2, 4]), torch.tensor([0, 1, 0, 1]), None, (2, 2))
     scores = torch.tensor([[1e30], [-1e30], [3.0], [-float("inf")]])
-    assert _cpu.edge_softmax(matrix, scores)[:, 0].tolist() == pytest.approx([1, 0, 1, 0])
+    assert _cpu_attention.edge_softmax(matrix, scores)[:, 0].tolist() == pytest.approx([1, 0, 1, 0])
     scores[2] = float("nan")
-    out = _cpu.edge_softmax(matrix, scores)[:, 0]
+    out = _cpu_attention.edge_softmax(matrix, scores)[:, 0]
     assert out[2:].isnan().all()
     assert not out[:2].isnan().any()
 
@@ -144,7 +148,7 @@ def test_attention(heads: int, width: int, p: float) -> None:
         doubles(matrix.n_entries, heads),
     )
     # The mask of a dense tensor and that of the weights are the same function of the seed.
-    mask = _cpu.drop(torch.ones(matrix.n_entries, heads, dtype=torch.float64), p, seed)
+    mask = _cpu_dropout.drop(torch.ones(matrix.n_entries, heads, dtype=torch.float64), p, seed)
 
     def theirs(x: Tensor, source: Tensor, target: Tensor, edge: Tensor) -> Tensor:
         scores = source[matrix.indices.long()] + target[matrix.rows] + edge
@@ -152,19 +156,19 @@ def test_attention(heads: int, width: int, p: float) -> None:
         return _torch.spmm(matrix, x, _torch.edge_softmax(matrix, scores) * mask)
 
     def ours(*inputs: Tensor) -> Tensor:
-        return _cpu._Attention.apply(matrix, *inputs, 0.2, p, seed)
+        return _cpu_attention._Attention.apply(matrix, *inputs, 0.2, p, seed)
 
     same_with_gradients(ours, theirs, *inputs)
     without = (*inputs[:3], torch.zeros_like(inputs[3]))
     torch.testing.assert_close(
-        _cpu._Attention.apply(matrix, *inputs[:3], None, 0.2, p, seed), theirs(*without)
+        _cpu_attention._Attention.apply(matrix, *inputs[:3], None, 0.2, p, seed), theirs(*without)
     )
 
 
 def test_attention_may_be_differentiated_twice_in_a_row() -> None:
     matrix = skewed()
     x, source = doubles(matrix.shape[1], 2, 3), doubles(matrix.shape[1], 2)
-    out = _cpu.attention(matrix, x, source, doubles(matrix.shape[0], 2), None, 0.2, 0.5)
+    out = _cpu_attention.attention(matrix, x, source, doubles(matrix.shape[0], 2), None, 0.2, 0.5)
     first = torch.autograd.grad(out.sum(), (x, source), retain_graph=True)
     second = torch.autograd.grad(out.sum(), (x, source))
     assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
@@ -175,7 +179,7 @@ def test_product_has_a_gradient_of_the_gradient() -> None:
     matrix = matrix.select_rows(torch.tensor([1, 2, 4]))
     inputs = (doubles(5, 2), doubles(matrix.n_entries))
     torch.autograd.gradgradcheck(lambda x, v: _cpu.spmm(matrix, x, v), inputs)
-    torch.autograd.gradgradcheck(lambda x: _cpu.dropout(x, 0.0), inputs[:1])
+    torch.autograd.gradgradcheck(lambda x: _cpu_dropout.dropout(x, 0.0), inputs[:1])
 
 
 def results(matrix: SparseMatrix, dtype: torch.dtype) -> list[Tensor]:
@@ -268,7 +272,7 @@ def test_only_dropout_draws_from_the_generator_of_torch() -> None:
     _ops.dropout(x, 0.5)
     after_one = torch.get_rng_state()
     torch.set_rng_state(before)
-    _cpu.draw_seed()
+    _cpu_dropout.draw_seed()
     assert torch.equal(torch.get_rng_state(), after_one)
 
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy import stats
 
-from graphembed.nn import _cpu
+from graphembed.nn import _cpu_dropout
 from graphembed.nn.dropout import Dropout
 from graphembed.nn.sparse import SparseMatrix
 
@@ -58,7 +58,7 @@ def test_wrong_probability_is_named(p: float) -> None:
 
 def masks(p: float, n: int, seeds: range, dtype: torch.dtype = torch.float32) -> np.ndarray:
     ones = torch.ones(n, dtype=dtype)
-    return np.stack([(_cpu.drop(ones, p, seed) != 0).numpy() for seed in seeds])
+    return np.stack([(_cpu_dropout.drop(ones, p, seed) != 0).numpy() for seed in seeds])
 
 
 @pytest.mark.parametrize("p", [0.5, 0.1, 0.6, 0.999, 0.0001])

@@ -369,9 +369,9 @@ def test_the_narrower_side_is_propagated(
     widths = []
     spmm = module.spmm
 
-    def watched(matrix: SparseMatrix, x: Tensor) -> Tensor:
+    def watched(matrix: SparseMatrix, x: Tensor, **options: Any) -> Tensor:
         widths.append(x.shape[1])
-        return spmm(matrix, x)
+        return spmm(matrix, x, **options)
 
     monkeypatch.setattr(module, "spmm", watched)
     for channels in ((7, 4), (3, 8)):
@@ -511,6 +511,12 @@ def test_initial_weights() -> None:
     assert is_uniform(torch.cat([SAGEConv(100, 90).lin_l.bias for _ in range(9)]), 0.1)
 
 
+def test_widths_may_be_numpy_integers() -> None:
+    for name, (build, _) in LAYERS.items():
+        layer = build(np.int64(7), np.int64(4)).double()
+        assert layer(features(), EDGES).shape == make(name)(features(), EDGES).shape
+
+
 def test_width_left_open_is_taken_from_x() -> None:
     for name, (build, _) in LAYERS.items():
         if name in ("SAGE pool", "SAGE lstm"):
@@ -541,8 +547,8 @@ FLOW = {"flow": "target_to_source"}
         (lambda: SAGEConv(7, 4, **FLOW), NotImplementedError, "SAGEConv does not support flow"),
         (lambda: GCNConv(7, 4, aggr="max"), NotImplementedError, "aggr='max'"),
         (lambda: GCNConv(7, 4, biass=True), TypeError, "unexpected keyword argument 'biass'"),
-        (lambda: GCNConv(0, 4), ValueError, "in_channels must be an int >= 1 .*got 0"),
-        (lambda: GCNConv(7, -1), ValueError, "out_channels must be an int >= 1, got -1"),
+        (lambda: GCNConv(0, 4), ValueError, "in_channels must be an int >= 1, or -1 .*got 0"),
+        (lambda: GCNConv(7, -1), ValueError, "out_channels must be an int >= 1 .*got -1"),
         (
             lambda: GCNConv(7, 4, add_self_loops=True, normalize=False),
             ValueError,
@@ -550,6 +556,9 @@ FLOW = {"flow": "target_to_source"}
         ),
         (lambda: ChebConv(7, 4, 0), ValueError, "K must be an int >= 1"),
         (lambda: ChebConv(7, 4, 2, "both"), ValueError, "normalization must be .* got 'both'"),
+        (lambda: SAGEConv((1, 2, 3), 4), ValueError, r"the two widths .*got \(1, 2, 3\)"),
+        (lambda: GATConv(7, 0, heads=2), ValueError, "out_channels must be .*got 0"),
+        (lambda: GATv2Conv(7, 4, edge_dim=0), ValueError, "edge_dim must be None or .*got 0"),
         (lambda: GATConv(7, 4, heads=0), ValueError, "heads must be"),
         (lambda: GATConv(7, 4, dropout=1.5), ValueError, r"dropout must be .*\[0, 1\].*1.5"),
         (lambda: GATConv(7, 4, fill_value="sum"), ValueError, "fill_value must be .*'sum'"),

@@ -95,6 +95,12 @@ def test_product_is_the_dense_one(matrix: SparseMatrix, d: int, backend: str) ->
     torch.autograd.gradcheck(lambda x: _ops.spmm(matrix, x), (x,))
 
 
+def test_product_with_a_bias(matrix: SparseMatrix, backend: str) -> None:
+    x, bias = doubles(matrix.shape[1], 3), doubles(3)
+    torch.testing.assert_close(_ops.spmm(matrix, x, bias=bias), matrix.to_dense() @ x + bias)
+    torch.autograd.gradcheck(lambda x, b: _ops.spmm(matrix, x, bias=b), (x, bias))
+
+
 def test_gradient_of_the_product_in_its_values(matrix: SparseMatrix, backend: str) -> None:
     x, values = doubles(matrix.shape[1], 3), doubles(matrix.n_entries)
     torch.testing.assert_close(
@@ -201,6 +207,8 @@ def test_wrong_arguments_are_named() -> None:
         _ops.spmm(matrix, torch.ones(2, 1, device="meta"))
     with pytest.raises(ValueError, match=r"values must have shape \(1,\), got \(2,\)"):
         _ops.spmm(matrix, torch.ones(2, 1), torch.ones(2))
+    with pytest.raises(ValueError, match=r"bias must have shape \(1,\) and dtype torch.float32"):
+        _ops.spmm(matrix, torch.ones(2, 1), bias=torch.ones(2))
     with pytest.raises(ValueError, match="reduce must be"):
         _ops.aggregate(matrix, torch.ones(2, 1), "median")
     with pytest.raises(IndexError, match=r"index must be in \[0, 2\), got 2 at position 1"):

@@ -309,7 +309,7 @@ def test_batches_learn(data, model):
 
 @pytest.mark.parametrize("model", BATCH_MODELS)
 def test_batches_do_not_depend_on_threads(data, model):
-    options = {"batch_size": 7, "epochs": 3}
+    options = {"batch_size": 12, "epochs": 3}
     first = fit(data, model, **options)
     for n_jobs in (2, 4):
         assert_same(weights(first), weights(fit(data, model, n_jobs=n_jobs, **options)))

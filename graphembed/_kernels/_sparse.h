@@ -86,8 +86,8 @@ GE_INLINE float ge_exp_f(float x)
 /* The loops of _sparse_rows.h; void stands for the type of number. */
 typedef struct {
     void (*multiply)(const int64_t *indptr, const int32_t *indices, const int32_t *order,
-        const void *values, double scale, int kind, const void *x, void *out, int64_t heads,
-        int64_t width, int64_t first, int64_t last);
+        const void *values, double scale, int kind, const void *x, const void *bias, void *out,
+        int64_t heads, int64_t width, int64_t first, int64_t last);
     void (*sample)(const int64_t *indptr, const int32_t *indices, const void *left,
         const void *right, void *out, int64_t heads, int64_t width, int64_t first,
         int64_t last);
@@ -112,6 +112,8 @@ typedef struct {
         int64_t last);
     void (*sum_entries)(const int64_t *indptr, const void *entries, void *out, int64_t heads,
         int64_t first, int64_t last);
+    void (*transpose)(const void *x, void *out, int64_t n_rows, int64_t n_columns, int64_t first,
+        int64_t last);
     void (*drop)(const void *x, void *out, uint64_t seed, int64_t threshold, double scale,
         int64_t first, int64_t last);
 } ge_row_loops;

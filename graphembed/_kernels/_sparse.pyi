@@ -16,6 +16,7 @@ weigh: _Fused
 weigh_backward: _Fused
 dots: _Fused
 sum_entries: _Fused
+transpose: _Fused
 drop: _Fused
 
 def use_baseline(plain: bool) -> None: ...

@@ -15,35 +15,63 @@ ctypedef fused real_t:
 
 cdef extern from "_sparse.h" nogil:
     ctypedef struct ge_row_loops:
-        void (*multiply)(const int64_t *indptr, const int32_t *indices, const int32_t *order,
-            const void *values, double scale, int kind, const void *x, void *out,
-            int64_t heads, int64_t width, int64_t first, int64_t last) noexcept nogil
-        void (*sample)(const int64_t *indptr, const int32_t *indices, const void *left,
-            const void *right, void *out, int64_t heads, int64_t width, int64_t first,
-            int64_t last) noexcept nogil
-        void (*take_maxima)(const int64_t *indptr, const int32_t *indices, const void *x,
-            void *out, int32_t *places, int64_t width, int64_t first, int64_t last) noexcept nogil
-        void (*return_maxima)(const int64_t *indptr, const int32_t *targets,
-            const int32_t *order, const int64_t *starts, const int32_t *places,
-            const void *grad, void *out, int64_t width, int64_t first, int64_t last) noexcept nogil
-        void (*softmax)(const int64_t *indptr, const void *scores, void *out, int64_t heads,
-            int64_t first, int64_t last) noexcept nogil
-        void (*softmax_backward)(const int64_t *indptr, const void *alpha, const void *grad,
-            void *out, int64_t heads, int64_t first, int64_t last) noexcept nogil
-        void (*weigh)(const int64_t *indptr, const int32_t *indices, const void *source,
-            const void *target, const void *edge, void *alpha, int64_t heads, double slope,
-            uint64_t seed, int64_t threshold, int64_t first, int64_t last) noexcept nogil
-        void (*weigh_backward)(const int64_t *indptr, const int32_t *targets,
-            const int32_t *order, const void *x, const void *source, const void *target,
-            const void *edge, const void *alpha, double scale, const void *grad,
-            const void *dots, void *grad_x, void *grad_source, void *grad_scores,
-            int64_t heads, int64_t width, double slope, int64_t first, int64_t last) noexcept nogil
-        void (*dots)(const void *left, const void *right, void *out, int64_t width,
-            int64_t first, int64_t last) noexcept nogil
-        void (*sum_entries)(const int64_t *indptr, const void *entries, void *out,
-            int64_t heads, int64_t first, int64_t last) noexcept nogil
-        void (*drop)(const void *x, void *out, uint64_t seed, int64_t threshold, double scale,
-            int64_t first, int64_t last) noexcept nogil
+        void (*multiply)(
+            const int64_t *indptr, const int32_t *indices, const int32_t *order,
+            const void *values, double scale, int kind, const void *x,
+            const void *bias, void *out, int64_t heads, int64_t width,
+            int64_t first, int64_t last
+        ) noexcept nogil
+        void (*sample)(
+            const int64_t *indptr, const int32_t *indices, const void *left,
+            const void *right, void *out, int64_t heads, int64_t width,
+            int64_t first, int64_t last
+        ) noexcept nogil
+        void (*take_maxima)(
+            const int64_t *indptr, const int32_t *indices, const void *x, void *out,
+            int32_t *places, int64_t width, int64_t first, int64_t last
+        ) noexcept nogil
+        void (*return_maxima)(
+            const int64_t *indptr, const int32_t *targets, const int32_t *order,
+            const int64_t *starts, const int32_t *places, const void *grad,
+            void *out, int64_t width, int64_t first, int64_t last
+        ) noexcept nogil
+        void (*softmax)(
+            const int64_t *indptr, const void *scores, void *out, int64_t heads,
+            int64_t first, int64_t last
+        ) noexcept nogil
+        void (*softmax_backward)(
+            const int64_t *indptr, const void *alpha, const void *grad, void *out,
+            int64_t heads, int64_t first, int64_t last
+        ) noexcept nogil
+        void (*weigh)(
+            const int64_t *indptr, const int32_t *indices, const void *source,
+            const void *target, const void *edge, void *alpha, int64_t heads,
+            double slope, uint64_t seed, int64_t threshold, int64_t first,
+            int64_t last
+        ) noexcept nogil
+        void (*weigh_backward)(
+            const int64_t *indptr, const int32_t *targets, const int32_t *order,
+            const void *x, const void *source, const void *target, const void *edge,
+            const void *alpha, double scale, const void *grad, const void *dots,
+            void *grad_x, void *grad_source, void *grad_scores, int64_t heads,
+            int64_t width, double slope, int64_t first, int64_t last
+        ) noexcept nogil
+        void (*dots)(
+            const void *left, const void *right, void *out, int64_t width,
+            int64_t first, int64_t last
+        ) noexcept nogil
+        void (*sum_entries)(
+            const int64_t *indptr, const void *entries, void *out, int64_t heads,
+            int64_t first, int64_t last
+        ) noexcept nogil
+        void (*transpose)(
+            const void *x, void *out, int64_t n_rows, int64_t n_columns,
+            int64_t first, int64_t last
+        ) noexcept nogil
+        void (*drop)(
+            const void *x, void *out, uint64_t seed, int64_t threshold,
+            double scale, int64_t first, int64_t last
+        ) noexcept nogil
 
     enum:
         GE_ONES
@@ -82,14 +110,16 @@ def multiply(
     bint signed,                 # whether only positive values count, `scale` times
     double scale,
     const real_t[::1] x,         # IN   (n_columns * heads * width,)
+    const real_t[::1] bias,      # IN   (heads * width,), added to every row, or empty
     real_t[::1] out,             # OUT  (n_rows * heads * width,), not empty
-    int64_t heads,
+    int64_t heads,               # 1 if there are no values
     int64_t width,
     int64_t begin,
     int64_t end,
     int n_threads,
 ):
     """Rows of the product: sums of value times row of x, each head with values of its own."""
+    cdef const real_t *addend = NULL
     cdef int64_t c, first
     cdef int kind = GE_ONES
     cdef const int32_t *places = NULL
@@ -101,13 +131,15 @@ def multiply(
         if order.shape[0] > 0:
             kind = GE_SIGNED_ORDERED if signed else GE_ORDERED
             places = &order[0]
+    if bias.shape[0] > 0:
+        addend = &bias[0]
     for c in prange(
         (end - begin + ROWS - 1) // ROWS,
         nogil=True, schedule="dynamic", chunksize=1, num_threads=n_threads,
     ):
         first = begin + c * ROWS
-        loops.multiply(&indptr[0], &indices[0], places, numbers, scale, kind, &x[0], &out[0],
-                       heads, width, first, min(first + ROWS, end))
+        loops.multiply(&indptr[0], &indices[0], places, numbers, scale, kind, &x[0], addend,
+                       &out[0], heads, width, first, min(first + ROWS, end))
 
 
 def sample(
@@ -334,6 +366,26 @@ def sum_entries(
         first = begin + c * ROWS
         loops.sum_entries(&indptr[0], &entries[0], &out[0], heads, first,
                           min(first + ROWS, end))
+
+
+def transpose(
+    const real_t[::1] x,  # IN   (n_rows * n_columns,), not empty
+    real_t[::1] out,      # OUT  (n_columns * n_rows,)
+    int64_t n_rows,
+    int64_t n_columns,
+    int64_t begin,
+    int64_t end,
+    int n_threads,
+):
+    """Columns begin .. end - 1 of a dense matrix, as rows."""
+    cdef int64_t c, first
+    cdef const ge_row_loops *loops = ge_row_loops_of(sizeof(real_t) == 8, _plain)
+    for c in prange(
+        (end - begin + ROWS - 1) // ROWS,
+        nogil=True, schedule="static", num_threads=n_threads,
+    ):
+        first = begin + c * ROWS
+        loops.transpose(&x[0], &out[0], n_rows, n_columns, first, min(first + ROWS, end))
 
 
 def drop(

@@ -69,8 +69,8 @@ GE_INLINE REAL GE_NAME(value)(
 #if defined(__GNUC__)
 GE_INLINE void GE_NAME(vectors)(
     const int32_t *indices, const int32_t *order, const REAL *values, int64_t heads, REAL scale,
-    const REAL *x, int64_t stride, REAL *out, int64_t k, int64_t end, const int count,
-    const int kind)
+    const REAL *x, int64_t stride, const REAL *bias, REAL *out, int64_t k, int64_t end,
+    const int count, const int kind)
 {
     V s0 = {0}, s1 = {0}, s2 = {0}, s3 = {0};
     for (; k < end; k++) {
@@ -84,6 +84,15 @@ GE_INLINE void GE_NAME(vectors)(
         if (count > 3)
             s3 += value * LOAD(row + 3 * W);
     }
+    if (bias) {
+        s0 += LOAD(bias);
+        if (count > 1)
+            s1 += LOAD(bias + W);
+        if (count > 2)
+            s2 += LOAD(bias + 2 * W);
+        if (count > 3)
+            s3 += LOAD(bias + 3 * W);
+    }
     STORE(out, s0);
     if (count > 1)
         STORE(out + W, s1);
@@ -96,8 +105,8 @@ GE_INLINE void GE_NAME(vectors)(
 
 GE_INLINE void GE_NAME(numbers)(
     const int32_t *indices, const int32_t *order, const REAL *values, int64_t heads, REAL scale,
-    const REAL *x, int64_t stride, REAL *out, int64_t k, int64_t end, const int width,
-    const int kind)
+    const REAL *x, int64_t stride, const REAL *bias, REAL *out, int64_t k, int64_t end,
+    const int width, const int kind)
 {
     REAL sums[GE_LANES] = {0};
     for (; k < end; k++) {
@@ -107,15 +116,17 @@ GE_INLINE void GE_NAME(numbers)(
             sums[t] += value * row[t];
     }
     for (int t = 0; t < width; t++)
-        out[t] = sums[t];
+        out[t] = bias ? sums[t] + bias[t] : sums[t];
 }
 
 GE_INLINE void GE_NAME(row)(
     const int32_t *indices, const int32_t *order, const REAL *values, int64_t heads, REAL scale,
-    const REAL *x, int64_t stride, REAL *out, int64_t width, int64_t k, int64_t end, const int kind)
+    const REAL *x, int64_t stride, const REAL *bias, REAL *out, int64_t width, int64_t k,
+    int64_t end, const int kind)
 {
-#define GE_TILE(name, size)                                                                      \
-    GE_NAME(name)(indices, order, values, heads, scale, x + j, stride, out + j, k, end, size, kind)
+#define GE_TILE(name, size)                                                                \
+    GE_NAME(name)(indices, order, values, heads, scale, x + j, stride, bias ? bias + j : 0, \
+                  out + j, k, end, size, kind)
     int64_t j = 0;
 #if defined(__GNUC__)
     for (; j + 4 * W <= width; j += 4 * W)
@@ -141,22 +152,24 @@ GE_INLINE void GE_NAME(row)(
 #undef GE_TILE
 }
 
-/* out[i, h, :] = sum of values[entry, h] * x[column, h, :] */
+/* out[i, h, :] = bias[h, :] + sum of values[entry, h] * x[column, h, :]; `bias` may be NULL. */
 GE_TARGET static void GE_NAME(multiply)(
     const int64_t *indptr, const int32_t *indices, const int32_t *order, const void *values_,
-    double scale_, int kind, const void *x_, void *out_, int64_t heads, int64_t width,
-    int64_t first, int64_t last)
+    double scale_, int kind, const void *x_, const void *bias_, void *out_, int64_t heads,
+    int64_t width, int64_t first, int64_t last)
 {
     const REAL *values = values_;
     const REAL *x = x_;
+    const REAL *bias = bias_;
     REAL *out = out_;
     const REAL scale = (REAL)scale_;
     const int64_t stride = heads * width;
-#define GE_ROWS(kind)                                                                           \
-    for (int64_t i = first; i < last; i++)                                                      \
-        for (int64_t h = 0; h < heads; h++)                                                     \
-            GE_NAME(row)(indices, order, values + h, heads, scale, x + h * width, stride,       \
-                         out + i * stride + h * width, width, indptr[i], indptr[i + 1], kind);  \
+#define GE_ROWS(kind)                                                                      \
+    for (int64_t i = first; i < last; i++)                                                 \
+        for (int64_t h = 0; h < heads; h++)                                                \
+            GE_NAME(row)(indices, order, values + h, heads, scale, x + h * width, stride,  \
+                         bias ? bias + h * width : 0, out + i * stride + h * width, width, \
+                         indptr[i], indptr[i + 1], kind);                                  \
     break
     switch (kind) {
     case GE_ONES: GE_ROWS(GE_ONES);
@@ -376,23 +389,29 @@ GE_TARGET static void GE_NAME(weigh_backward)(
         for (int64_t h = 0; h < heads; h++)
             grad_source[i * heads + h] = 0;
         for (int64_t k = indptr[i]; k < indptr[i + 1]; k++) {
-            const int64_t e = order[k], t = targets[k];
-            for (int64_t h = 0; h < heads; h++) {
-                const REAL *g = grad + t * stride + h * width;
-                const REAL *own = x + i * stride + h * width;
-                REAL *sums = grad_x + i * stride + h * width;
-                const REAL signed_weight = alpha[e * heads + h];
-                const REAL weight = GE_ABS(signed_weight);
-                const REAL kept = signed_weight < 0 ? 0 : scale;
-                REAL score = source[i * heads + h] + target[t * heads + h];
-                REAL gain;
-                if (edge)
-                    score += edge[e * heads + h];
-                gain = weight * (kept * GE_NAME(dot)(g, own, width) - dots[t * heads + h]);
-                gain *= score > 0 ? 1 : slope;
-                grad_scores[e * heads + h] = gain;
-                grad_source[i * heads + h] += gain;
-                GE_NAME(add)(sums, weight * kept, g, width);
+            const int64_t e = order[k] * heads, t = targets[k] * heads;
+            for (int64_t h = 0; h < heads; h += GE_LANES) {
+                const int n = heads - h < GE_LANES ? (int)(heads - h) : GE_LANES;
+                const REAL *g = grad + (t + h) * width, *own = x + (i * heads + h) * width;
+                REAL factors[GE_LANES], gains[GE_LANES];
+                for (int l = 0; l < n; l++)
+                    gains[l] = GE_NAME(dot)(g + l * width, own + l * width, width);
+                for (int l = 0; l < n; l++) { /* see above: a negative weight was dropped */
+                    const REAL weight = alpha[e + h + l];
+                    const REAL kept = weight < 0 ? 0 : scale;
+                    REAL score = source[i * heads + h + l] + target[t + h + l];
+                    if (edge)
+                        score += edge[e + h + l];
+                    factors[l] = GE_ABS(weight) * kept;
+                    gains[l] = GE_ABS(weight) * (kept * gains[l] - dots[t + h + l]);
+                    gains[l] *= score > 0 ? 1 : slope;
+                }
+                for (int l = 0; l < n; l++) {
+                    grad_scores[e + h + l] = gains[l];
+                    grad_source[i * heads + h + l] += gains[l];
+                }
+                for (int l = 0; l < n; l++)
+                    GE_NAME(add)(grad_x + (i * heads + h + l) * width, factors[l], g + l * width, width);
             }
         }
     }
@@ -424,6 +443,20 @@ GE_TARGET static void GE_NAME(sum_entries)(
     }
 }
 
+/* Columns first .. last - 1 of x become rows. */
+GE_TARGET static void GE_NAME(transpose)(
+    const void *x_, void *out_, int64_t n_rows, int64_t n_columns, int64_t first, int64_t last)
+{
+    const REAL *x = x_;
+    REAL *out = out_;
+    for (int64_t i = 0; i < n_rows; i += GE_LANES) {
+        const int64_t n = n_rows - i < GE_LANES ? n_rows - i : GE_LANES;
+        for (int64_t j = first; j < last; j++)
+            for (int64_t l = 0; l < n; l++)
+                out[j * n_rows + i + l] = x[(i + l) * n_columns + j];
+    }
+}
+
 /* Dropout of elements first .. last - 1. */
 GE_TARGET static void GE_NAME(drop)(
     const void *x_, void *out_, uint64_t seed, int64_t threshold, double scale_, int64_t first,
@@ -452,7 +485,7 @@ GE_TARGET static void GE_NAME(drop)(
 static const ge_row_loops GE_NAME(loops) = {
     GE_NAME(multiply), GE_NAME(sample), GE_NAME(take_maxima), GE_NAME(return_maxima),
     GE_NAME(softmax), GE_NAME(softmax_backward), GE_NAME(weigh), GE_NAME(weigh_backward),
-    GE_NAME(dots), GE_NAME(sum_entries), GE_NAME(drop),
+    GE_NAME(dots), GE_NAME(sum_entries), GE_NAME(transpose), GE_NAME(drop),
 };
 
 #undef V

@@ -284,7 +284,7 @@ def add_model_options(parser: Parser) -> None:
         "--predictions",
         metavar="OUT",
         type=Path,
-        help="where the predicted classes of all nodes go (.csv, .tsv)",
+        help="where the predicted classes of all nodes go, .csv or .tsv (default: nowhere)",
     )
 
 

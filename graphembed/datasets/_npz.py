@@ -132,8 +132,8 @@ def load_npz(
     -------
     NodeDataset
         Undirected and unweighted: an arc in either direction is an edge, self-loops are dropped,
-        isolated nodes are kept. ``x`` is sparse; what is above zero in it counts as 1. (The
-        authors also keep the largest connected component only; PyTorch Geometric does not.)
+        isolated nodes are kept. ``x`` is sparse; what is above zero in it counts as 1. The
+        authors keep the largest connected component only; PyTorch Geometric and this do not.
 
     Raises
     ------

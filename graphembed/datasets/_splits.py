@@ -20,7 +20,13 @@ IntArray = npt.NDArray[np.int64]
 
 
 class Split(NamedTuple):
-    """Three masks; no node is in two of them."""
+    """Three masks; no node is in two of them.
+
+    Parameters
+    ----------
+    train, val, test : ndarray of shape (n_nodes,), bool
+        Nodes to train on, to choose by, and to test on.
+    """
 
     train: Mask
     val: Mask

@@ -5,14 +5,20 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor, nn
 
-from graphembed._validation import check_params, float_in, int_at_least
+from graphembed._validation import check_params, float_in, int_at_least, optional
 from graphembed.nn._inputs import Edges, Features, Inputs, read_inputs, refuse_options, target_rows
 from graphembed.nn.adjacency import Adjacency
-from graphembed.nn.linear import Linear, glorot_bound
+from graphembed.nn.linear import Linear, glorot_bound, pair_of_widths
 from graphembed.nn.sparse import SparseMatrix
 
 FillValue: TypeAlias = float | Tensor | str
 
+_WISHES = {
+    "out_channels": int_at_least(1),
+    "heads": int_at_least(1),
+    "dropout": float_in(0, 1),
+    "edge_dim": optional(int_at_least(1)),
+}
 _REDUCTIONS = {"add": "sum", "mean": "mean", "min": "amin", "max": "amax", "mul": "prod"}
 
 
@@ -48,9 +54,13 @@ class AttentionConv(nn.Module):  # type: ignore[misc]
         super().__init__()
         owner = type(self).__name__
         refuse_options(owner, options)
-        numbers = {"heads": heads, "dropout": dropout}
-        wishes = {"heads": int_at_least(1), "dropout": float_in(0, 1)}
-        check_params(numbers, wishes, owner=owner)
+        numbers = {
+            "out_channels": out_channels,
+            "heads": heads,
+            "dropout": dropout,
+            "edge_dim": edge_dim,
+        }
+        check_params(numbers, _WISHES, owner=owner)
         if isinstance(fill_value, str) and fill_value not in _REDUCTIONS:
             names = ", ".join(repr(name) for name in _REDUCTIONS)
             raise ValueError(
@@ -80,8 +90,7 @@ class AttentionConv(nn.Module):  # type: ignore[misc]
         if self.edge_dim is not None:
             self.lin_edge = self._projection(self.edge_dim)
         if self.residual:
-            width = self.in_channels
-            width = width if isinstance(width, int) else width[1]
+            _, width = pair_of_widths(self.in_channels)
             self.res = Linear(width, total, bias=False, weight_initializer="glorot")
         for name in attentions:
             att = nn.Parameter(torch.empty(1, self.heads, self.out_channels))

@@ -11,17 +11,28 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from graphembed.nn import _cpu, _torch
+from graphembed.nn import _cpu, _cpu_attention, _cpu_dropout, _torch
+from graphembed.nn._checks import (
+    check_attention,
+    check_attention_v2,
+    check_bias,
+    check_entries,
+    check_index,
+    check_probability,
+    check_x,
+)
 from graphembed.nn._pattern import group
-from graphembed.nn.sparse import SparseMatrix, check_index
+from graphembed.nn.sparse import SparseMatrix
 
 BACKENDS = ("kernels", "torch", "sparse", "scatter")
 _FAST_DTYPES = (torch.float32, torch.float64)
 M = TypeVar("M", Tensor, SparseMatrix)
 
 
-def spmm(matrix: SparseMatrix, x: Tensor, values: Tensor | None = None) -> Tensor:
-    """The product of a sparse and a dense matrix.
+def spmm(
+    matrix: SparseMatrix, x: Tensor, values: Tensor | None = None, bias: Tensor | None = None
+) -> Tensor:
+    """The product of a sparse and a dense matrix, plus a bias.
 
     Parameters
     ----------
@@ -31,20 +42,25 @@ def spmm(matrix: SparseMatrix, x: Tensor, values: Tensor | None = None) -> Tenso
         The right one.
     values : Tensor of shape (n_entries,), optional
         Used in place of the matrix's values; may take a gradient, as these may.
+    bias : Tensor of shape (d,), optional
+        Added to every row.
 
     Returns
     -------
     Tensor of shape (n_rows, d)
         Of the dtype of `x`.
     """
-    _check_x(matrix, x)
+    check_x(matrix, x)
+    check_bias(bias, x.shape[1], x)
     values = _values_for(matrix, values, x.dtype)
     backend = _choose(("kernels", "sparse", "torch", "scatter"), matrix, x, "the product")
     if backend == "kernels":
-        return _cpu.spmm(matrix, x, values)
+        return _cpu.spmm(matrix, x, values, bias)
     if backend == "sparse":
-        return _torch.sparse_spmm(matrix, x, values)
-    return _torch.spmm(matrix, x, values, row_sums=_row_sums(backend))
+        product = _torch.sparse_spmm(matrix, x, values)
+    else:
+        product = _torch.spmm(matrix, x, values, row_sums=_row_sums(backend))
+    return product if bias is None else product + bias
 
 
 def aggregate(matrix: SparseMatrix, x: Tensor, reduce: str) -> Tensor:
@@ -71,7 +87,7 @@ def aggregate(matrix: SparseMatrix, x: Tensor, reduce: str) -> Tensor:
         return spmm(matrix, x) / counts
     if reduce != "max":
         raise ValueError(f"reduce must be 'sum', 'mean' or 'max', got {reduce!r}")
-    _check_x(matrix, x)
+    check_x(matrix, x)
     backend = _choose(("kernels", "torch", "scatter"), matrix, x, "the maximum")
     if backend == "kernels":
         return _cpu.aggregate_max(matrix, x)
@@ -93,10 +109,10 @@ def edge_softmax(matrix: SparseMatrix, scores: Tensor) -> Tensor:
     Tensor of shape (n_entries, heads)
         Of each head and row, positive numbers whose sum is 1.
     """
-    _check_entries(matrix, scores, "scores", 2)
+    check_entries(matrix, scores, "scores", 2)
     backend = _choose(("kernels", "torch", "scatter"), matrix, scores, "the softmax over edges")
     if backend == "kernels":
-        return _cpu.edge_softmax(matrix, scores)
+        return _cpu_attention.edge_softmax(matrix, scores)
     return _torch.edge_softmax(matrix, scores, row_sums=_row_sums(backend))
 
 
@@ -142,13 +158,13 @@ def attention(
     alpha : Tensor of shape (n_entries, heads), or None
         The weights after dropout, in the order of the entries, if wanted.
     """
-    _check_attention(matrix, x, source_scores, target_scores, edge_scores)
-    _check_probability(dropout)
+    check_attention(matrix, x, source_scores, target_scores, edge_scores)
+    check_probability(dropout)
     backend = _choose(("kernels", "torch", "scatter"), matrix, x, "attention")
     if backend == "kernels" and not return_alpha:
         p = dropout if training else 0.0
         three = (source_scores, target_scores, edge_scores)
-        return _cpu.attention(matrix, x, *three, negative_slope, p), None
+        return _cpu_attention.attention(matrix, x, *three, negative_slope, p), None
     scores = source_scores.index_select(0, matrix.indices)
     scores = scores + target_scores.index_select(0, matrix.rows)
     if edge_scores is not None:
@@ -193,6 +209,8 @@ def attention_v2(
     alpha : Tensor of shape (n_entries, heads), or None
         The weights after dropout, in the order of the entries, if wanted.
     """
+    check_probability(dropout)
+    check_attention_v2(matrix, x_source, x_target, edge_features)
     sums = x_source.index_select(0, matrix.indices) + x_target.index_select(0, matrix.rows)
     if edge_features is not None:
         sums = sums + edge_features
@@ -236,11 +254,11 @@ def linear(x: Tensor | SparseMatrix, weight: Tensor, bias: Tensor | None = None)
     """
     if not isinstance(x, SparseMatrix):
         return functional.linear(x, weight, bias)
-    _check_x(x, weight.t())
+    check_x(x, weight.t())
+    check_bias(bias, weight.shape[0], weight)
     if _choose(("kernels", "sparse", "torch", "scatter"), x, weight, "the product") == "kernels":
         return _cpu.linear(x, _values_for(x, None, weight.dtype), weight, bias)
-    product = spmm(x, weight.t())
-    return product if bias is None else product + bias
+    return spmm(x, weight.t(), None, bias)
 
 
 def dropout(x: M, p: float, training: bool = True) -> M:
@@ -260,7 +278,7 @@ def dropout(x: M, p: float, training: bool = True) -> M:
     Tensor or SparseMatrix
         Of the same type. Each call draws once from torch's generator of the device.
     """
-    _check_probability(p)
+    check_probability(p)
     if not training or p == 0.0:
         return x
     if isinstance(x, SparseMatrix):
@@ -268,9 +286,9 @@ def dropout(x: M, p: float, training: bool = True) -> M:
         if values is None:
             values = torch.ones(x.n_entries, device=x.device)
         return x.with_values(dropout(values, p))
-    use_kernels = os.environ.get("GRAPHEMBED_BACKEND", "kernels") == "kernels"
+    use_kernels = os.environ.get("GRAPHEMBED_BACKEND") in (None, "", "kernels")
     if use_kernels and x.is_cpu and x.dtype in _FAST_DTYPES:
-        return _cpu.dropout(x, p)
+        return _cpu_dropout.dropout(x, p)
     return functional.dropout(x, p)
 
 
@@ -312,7 +330,7 @@ def _membership(index: Tensor, n: int) -> SparseMatrix:
 def _values_for(matrix: SparseMatrix, values: Tensor | None, dtype: torch.dtype) -> Tensor | None:
     """The values to multiply by, of that dtype."""
     if values is not None:
-        _check_entries(matrix, values, "values", 1)
+        check_entries(matrix, values, "values", 1)
     elif matrix.values is None or matrix.values.dtype == dtype:
         return matrix.values
     elif not matrix.values.requires_grad:
@@ -347,60 +365,3 @@ def _is_able(backend: str, matrix: SparseMatrix, x: Tensor) -> bool:
 
 def _row_sums(backend: str) -> Any:
     return _torch.scatter_sum if backend == "scatter" else _torch.index_sum
-
-
-def _check_probability(p: float) -> None:
-    if not 0.0 <= p <= 1.0:
-        raise ValueError(f"dropout must be in [0, 1], got {p!r}")
-
-
-def _check_x(matrix: SparseMatrix, x: Any) -> None:
-    if not isinstance(x, Tensor) or not x.is_floating_point():
-        what = x.dtype if isinstance(x, Tensor) else type(x).__name__
-        raise TypeError(f"x must be a tensor of a floating dtype, got {what}")
-    if x.dim() != 2 or x.shape[0] != matrix.shape[1]:
-        raise ValueError(f"x must have shape ({matrix.shape[1]}, d), got {tuple(x.shape)}")
-    if x.device != matrix.device:
-        raise ValueError(f"x lies on {x.device}, but the matrix on {matrix.device}")
-
-
-def _check_entries(matrix: SparseMatrix, values: Any, name: str, dims: int) -> None:
-    if not isinstance(values, Tensor) or not values.is_floating_point():
-        what = values.dtype if isinstance(values, Tensor) else type(values).__name__
-        raise TypeError(f"{name} must be a tensor of a floating dtype, got {what}")
-    if values.dim() != dims or values.shape[0] != matrix.n_entries:
-        rest = "" if dims == 1 else ", heads"
-        raise ValueError(
-            f"{name} must have shape ({matrix.n_entries}{rest or ','}), got {tuple(values.shape)}"
-        )
-    if values.device != matrix.device:
-        raise ValueError(f"{name} lies on {values.device}, but the matrix on {matrix.device}")
-
-
-def _check_attention(
-    matrix: SparseMatrix,
-    x: Tensor,
-    source_scores: Tensor,
-    target_scores: Tensor,
-    edge_scores: Tensor | None,
-) -> None:
-    n_target, n_source = matrix.shape
-    if x.dim() != 3 or x.shape[0] != n_source:
-        raise ValueError(f"x must have shape ({n_source}, heads, channels), got {tuple(x.shape)}")
-    heads = x.shape[1]
-    wanted = {
-        "source_scores": (source_scores, n_source),
-        "target_scores": (target_scores, n_target),
-        "edge_scores": (edge_scores, matrix.n_entries),
-    }
-    for name, (scores, n) in wanted.items():
-        if scores is None:
-            continue
-        if scores.shape != (n, heads):
-            raise ValueError(f"{name} must have shape ({n}, {heads}), got {tuple(scores.shape)}")
-        if scores.dtype != x.dtype:
-            raise TypeError(f"{name} must be of the dtype of x, {x.dtype}, got {scores.dtype}")
-        if scores.device != matrix.device:
-            raise ValueError(f"{name} lies on {scores.device}, but the matrix on {matrix.device}")
-    if x.device != matrix.device:
-        raise ValueError(f"x lies on {x.device}, but the matrix on {matrix.device}")

@@ -26,14 +26,26 @@ class Pattern:
         Columns.
     shape : tuple of int
         Rows and columns.
+    n_entries : int
+        Number of entries.
     """
 
-    __slots__ = ("_arrays", "_order", "_rows", "_transposed", "indices", "indptr", "shape")
+    __slots__ = (
+        "_arrays",
+        "_order",
+        "_rows",
+        "_transposed",
+        "indices",
+        "indptr",
+        "n_entries",
+        "shape",
+    )
 
     def __init__(self, indptr: Tensor, indices: Tensor, shape: tuple[int, int]) -> None:
         self.indptr = indptr
         self.indices = indices
         self.shape = shape
+        self.n_entries = len(indices)
         self._arrays: tuple[NDArray[np.int64], NDArray[np.int32]] | None = None
         self._rows: Tensor | None = None
         self._transposed: Pattern | None = None

@@ -8,15 +8,10 @@ from torch import Tensor
 
 from graphembed.graph import Graph
 from graphembed.nn import _matrices
+from graphembed.nn._checks import check_index, check_integers, check_range
 from graphembed.nn._memory import remember
 from graphembed.nn._pattern import group, starts
-from graphembed.nn.sparse import (
-    SparseMatrix,
-    as_sparse_matrix,
-    check_index,
-    check_integers,
-    check_range,
-)
+from graphembed.nn.sparse import SparseMatrix, as_sparse_matrix
 
 
 class Adjacency:

@@ -21,18 +21,23 @@ from graphembed.nn.sparse import SparseMatrix
 class GraphBatch:
     """Some graphs of a `GraphLoader`, as one.
 
-    Attributes
+    Parameters
     ----------
     x : Tensor of shape (n_nodes, n_features)
         Features of the nodes of the first graph, then of the second, and so on.
     adjacency : Adjacency
         All edges, by target; what layers take as `edge_index`.
-    edge_attr : Tensor of shape (n_edges, n_edge_features), or None
-        Features of the edges, in the order of `adjacency`.
-    y : Tensor of shape (n_graphs,) or (n_graphs, n_targets), or None
-        What is to be predicted.
     ptr : Tensor of int64, shape (n_graphs + 1,)
         Graph k has the nodes ``ptr[k] : ptr[k + 1]``.
+    edge_attr : Tensor of shape (n_edges, n_edge_features), optional
+        Features of the edges, in the order of `adjacency`.
+    y : Tensor of shape (n_graphs,) or (n_graphs, n_targets), optional
+        What is to be predicted.
+
+    Attributes
+    ----------
+    x, adjacency, ptr, edge_attr, y
+        As above.
     """
 
     def __init__(
@@ -61,6 +66,12 @@ class GraphBatch:
         """The graph of every node, ascending: PyG's name for it."""
         numbers = torch.arange(self.n_graphs, device=self.ptr.device)
         return numbers.repeat_interleave(self.ptr.diff(), output_size=self.x.shape[0])
+
+    @property
+    def edge_index(self) -> Tensor:
+        """Sources and targets of all edges, of shape (2, n_edges): PyG's form of `adjacency`."""
+        matrix = self.adjacency.matrix
+        return torch.stack([matrix.indices.to(torch.int64), matrix.rows])
 
     def readout(self, h: Tensor, reduce: str = "mean") -> Tensor:
         """Make one row for each graph of the rows of its nodes.
@@ -152,6 +163,11 @@ class GraphLoader:
         )
         self._nodes_of = _starts([len(part["x"]) for part in parts], device)
         self._edges_of = _starts([part["edge_index"].shape[1] for part in parts], device)
+
+    @property
+    def n_features(self) -> int:
+        """Width of `x`."""
+        return int(self._x.shape[1])
 
     def __len__(self) -> int:
         """Count the batches of an epoch."""

@@ -46,5 +46,11 @@ class Dropout(torch.nn.Module):  # type: ignore[misc]
         return _ops.dropout(x, self.p, self.training)
 
     def extra_repr(self) -> str:
-        """What is shown between the brackets."""
+        """What is shown between the brackets.
+
+        Returns
+        -------
+        str
+            The probability.
+        """
         return f"p={self.p}"

@@ -7,6 +7,7 @@ from torch import Tensor
 from graphembed.nn._attention import AttentionConv, FillValue, head_scores
 from graphembed.nn._inputs import Inputs, target_rows
 from graphembed.nn._ops import attention
+from graphembed.nn.linear import pair_of_widths
 from graphembed.nn.sparse import SparseMatrix
 
 
@@ -86,11 +87,11 @@ class GATConv(AttentionConv):
         self.lin: Any = None
         self.lin_src: Any = None
         self.lin_dst: Any = None
-        if isinstance(in_channels, int):
-            self.lin = self._projection(in_channels)
+        source, target = pair_of_widths(in_channels)
+        if isinstance(in_channels, (tuple, list)):
+            self.lin_src, self.lin_dst = self._projection(source), self._projection(target)
         else:
-            self.lin_src = self._projection(in_channels[0])
-            self.lin_dst = self._projection(in_channels[1])
+            self.lin = self._projection(source)
         of_edges = [] if edge_dim is None else ["att_edge"]
         self._complete("att_src", "att_dst", *of_edges, bias=bias)
 

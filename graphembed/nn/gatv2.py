@@ -7,6 +7,7 @@ from torch import Tensor
 from graphembed.nn._attention import AttentionConv, FillValue
 from graphembed.nn._inputs import Inputs, target_rows
 from graphembed.nn._ops import attention_v2
+from graphembed.nn.linear import pair_of_widths
 from graphembed.nn.sparse import SparseMatrix
 
 
@@ -88,7 +89,7 @@ class GATv2Conv(AttentionConv):
             options,
         )
         self.share_weights = share_weights
-        source, target = (in_channels,) * 2 if isinstance(in_channels, int) else in_channels
+        source, target = pair_of_widths(in_channels)
         self.lin_l = self._projection(source, bias)
         self.lin_r = self.lin_l if share_weights else self._projection(target, bias)
         self._complete("att", bias=bias)

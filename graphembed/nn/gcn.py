@@ -111,9 +111,8 @@ class GCNConv(nn.Module):  # type: ignore[misc]
         inputs = read_inputs(x, edge_index, edge_weight)
         rows, matrix = inputs.source, self._matrix(inputs)
         if multiply_first(rows, inputs.adjacency, self.out_channels):
-            out = spmm(matrix, self.lin(rows))
-        else:
-            out = self.lin(spmm(matrix, rows))
+            return spmm(matrix, self.lin(rows), bias=self.bias)
+        out: Tensor = self.lin(spmm(matrix, rows))
         return out if self.bias is None else out + self.bias
 
     def site_outputs(self) -> tuple[nn.Module, ...]:

@@ -9,8 +9,13 @@ from torch import Tensor, nn
 from torch.nn.modules.module import _has_any_global_hook
 from torch.nn.parameter import UninitializedParameter
 
+from graphembed._validation import Constraint, check_params, int_at_least
 from graphembed.nn._ops import linear
 from graphembed.nn.sparse import SparseMatrix
+
+_WIDTH_OR_OPEN = Constraint(
+    lambda v: v == -1 or int_at_least(1).holds(v), "an int >= 1, or -1 to take it from x"
+)
 
 
 class Linear(nn.Module):  # type: ignore[misc]
@@ -44,11 +49,10 @@ class Linear(nn.Module):  # type: ignore[misc]
         weight_initializer: str | None = None,
     ) -> None:
         super().__init__()
-        for name, value in (("in_channels", in_channels), ("out_channels", out_channels)):
-            lazy = name == "in_channels" and value == -1
-            if isinstance(value, bool) or not isinstance(value, int) or not (value > 0 or lazy):
-                wish = "an int >= 1" + (" (or -1: taken from x)" if name == "in_channels" else "")
-                raise ValueError(f"{name} must be {wish}, got {value!r}")
+        check_params(
+            {"in_channels": in_channels, "out_channels": out_channels},
+            {"in_channels": _WIDTH_OR_OPEN, "out_channels": int_at_least(1)},
+        )
         self.in_channels = in_channels
         self.out_channels = out_channels
         self.weight_initializer = weight_initializer
@@ -109,7 +113,7 @@ class Linear(nn.Module):  # type: ignore[misc]
         Tensor of shape (n, out_channels)
             The products.
         """
-        self.set_width(x.shape[1])
+        self.set_width(x.shape[-1])
         return linear(x, self.weight, self.bias if add_bias else None)
 
     def __repr__(self) -> str:
@@ -120,6 +124,34 @@ class Linear(nn.Module):  # type: ignore[misc]
         if weight is not None and self.in_channels == -1:
             self.set_width(weight.shape[1])
         super()._load_from_state_dict(state_dict, prefix, *args)
+
+
+def pair_of_widths(in_channels: int | tuple[int, int]) -> tuple[int, int]:
+    """Widths of the rows of sources and of targets.
+
+    Parameters
+    ----------
+    in_channels : int or (int, int)
+        One for both, or each.
+
+    Returns
+    -------
+    tuple of int
+        The two.
+
+    Raises
+    ------
+    ValueError
+        If there are more or fewer than two.
+    """
+    if not isinstance(in_channels, (tuple, list)):
+        return in_channels, in_channels
+    if len(in_channels) != 2:
+        raise ValueError(
+            f"in_channels must be an int or the two widths of sources and targets, "
+            f"got {in_channels!r}"
+        )
+    return in_channels[0], in_channels[1]
 
 
 def glorot_bound(weight: Tensor) -> float:

@@ -5,7 +5,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from graphembed.nn._inputs import Edges, Features, read_inputs, target_rows
 from graphembed.nn._ops import spmm
-from graphembed.nn.linear import Linear
+from graphembed.nn.linear import Linear, pair_of_widths
 
 
 class PinSageConv(nn.Module):  # type: ignore[misc]
@@ -42,7 +42,7 @@ class PinSageConv(nn.Module):  # type: ignore[misc]
         self, in_channels: int | tuple[int, int], hidden_channels: int, out_channels: int
     ) -> None:
         super().__init__()
-        source, target = (in_channels,) * 2 if isinstance(in_channels, int) else in_channels
+        source, target = pair_of_widths(in_channels)
         self.in_channels = in_channels
         self.hidden_channels = hidden_channels
         self.out_channels = out_channels

@@ -20,7 +20,7 @@ from graphembed.nn._inputs import (
 )
 from graphembed.nn._ops import aggregate, spmm
 from graphembed.nn.adjacency import Adjacency
-from graphembed.nn.linear import Linear, multiply_all
+from graphembed.nn.linear import Linear, multiply_all, pair_of_widths
 from graphembed.nn.sparse import SparseMatrix
 
 
@@ -80,7 +80,7 @@ class SAGEConv(nn.Module):  # type: ignore[misc]
         refuse_options("SAGEConv", options)
         names = ("mean", "max", "sum", "add", "pool", "lstm")
         check_params({"aggr": aggr}, {"aggr": one_of(*names)}, owner="SAGEConv")
-        source, target = (in_channels,) * 2 if isinstance(in_channels, int) else in_channels
+        source, target = pair_of_widths(in_channels)
         self.in_channels = in_channels
         self.out_channels = out_channels
         self.aggr = aggr
@@ -90,7 +90,7 @@ class SAGEConv(nn.Module):  # type: ignore[misc]
         if source == -1 and (self.project or aggr == "lstm"):
             raise ValueError("project=True and aggr='pool' or 'lstm' need in_channels, got -1")
         if aggr == "lstm":
-            lstm = nn.LSTM(source, source, batch_first=True)
+            lstm = nn.LSTM(int(source), int(source), batch_first=True)
             self.aggr_module = nn.ModuleDict({"lstm": lstm})
         if self.project:
             self.lin = Linear(source, source)
@@ -157,18 +157,17 @@ class SAGEConv(nn.Module):  # type: ignore[misc]
             neighbors, root = self.lin_l(source, add_bias=False), None
             if self.root_weight and inputs.target is not None:
                 root = target_rows(self.lin_r, inputs)
-        out = self._aggregate(inputs.adjacency, neighbors)
-        if root is not None:
-            out = out + root
-        return out if self.lin_l.bias is None else out + self.lin_l.bias
+        out = self._aggregate(inputs.adjacency, neighbors, self.lin_l.bias)
+        return out if root is None else out + root
 
-    def _aggregate(self, adjacency: Adjacency, x: Rows) -> Tensor:
+    def _aggregate(self, adjacency: Adjacency, x: Rows, bias: Tensor | None = None) -> Tensor:
+        """AGG, and the bias where AGG is a product."""
         if isinstance(x, SparseMatrix):
             raise TypeError(f"aggr={self.aggr!r} needs dense x without project: x.to_dense()")
         if self.aggr == "mean":
-            return spmm(adjacency.mean_matrix(dtype=x.dtype), x)
+            return spmm(adjacency.mean_matrix(dtype=x.dtype), x, bias=bias)
         if self.aggr in ("sum", "add"):
-            return spmm(adjacency.matrix, x)
+            return spmm(adjacency.matrix, x, bias=bias)
         if self.aggr == "lstm":
             return last_states(self.aggr_module["lstm"], adjacency.matrix, x)
         return aggregate(adjacency.matrix, x, "max")

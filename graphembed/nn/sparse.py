@@ -7,10 +7,9 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
+from graphembed.nn._checks import check_csr, check_index, check_values
 from graphembed.nn._memory import remember
 from graphembed.nn._pattern import Pattern, group, starts
-
-_FLOATS = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
 
 
 class SparseMatrix:
@@ -47,7 +46,7 @@ class SparseMatrix:
     def __init__(
         self, indptr: Tensor, indices: Tensor, values: Tensor | None, shape: tuple[int, int]
     ) -> None:
-        _check_pattern(indptr, indices, shape)
+        check_csr(indptr, indices, shape)
         pattern = Pattern(
             indptr.to(torch.int64, copy=True).contiguous(),
             indices.to(torch.int32, copy=True).contiguous(),
@@ -57,7 +56,7 @@ class SparseMatrix:
 
     def _set(self, pattern: Pattern, values: Tensor | None) -> None:
         if values is not None:
-            _check_values(values, pattern)
+            check_values(values, pattern.indices)
             values = values.contiguous()
         object.__setattr__(self, "_pattern", pattern)
         object.__setattr__(self, "values", values)
@@ -158,7 +157,7 @@ class SparseMatrix:
     @property
     def n_entries(self) -> int:
         """Number of stored entries."""
-        return int(self._pattern.indices.shape[0])
+        return self._pattern.n_entries
 
     @property
     def device(self) -> torch.device:
@@ -305,6 +304,12 @@ class SparseMatrix:
         dense = torch.zeros(self.shape, dtype=values.dtype, device=self.device)
         return dense.index_put((self.rows, self.indices.to(torch.int64)), values, accumulate=True)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.indptr, self.indices, self.values, self.shape)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        return self  # nothing of it can be changed
+
     def __repr__(self) -> str:
         dtype = "ones" if self.values is None else str(self.dtype).removeprefix("torch.")
         where = "" if self.device.type == "cpu" else f", device='{self.device}'"
@@ -330,86 +335,6 @@ def as_sparse_matrix(x: Any) -> SparseMatrix:
     if not isinstance(x, Tensor) or x.requires_grad:
         return SparseMatrix.from_torch(x)
     return remember(lambda: SparseMatrix.from_torch(x.clone()), x)
-
-
-def check_index(index: Any, size: int, name: str) -> None:
-    """Raise unless `index` is a vector of integers in [0, size).
-
-    Parameters
-    ----------
-    index : Tensor
-        To be checked.
-    size : int
-        The first number that is too large.
-    name : str
-        Of the argument, for the message.
-
-    Raises
-    ------
-    TypeError
-        If it is not a tensor of int64 or int32.
-    ValueError
-        If it has more or fewer dimensions than one.
-    IndexError
-        If a number is out of range; the message names the first such position.
-    """
-    check_integers(index, name)
-    if index.dim() != 1:
-        raise ValueError(f"{name} must have 1 dimension, got shape {tuple(index.shape)}")
-    check_range(index, size, name)
-
-
-def check_integers(index: Any, name: str) -> None:
-    """Raise unless `index` is a tensor of int64 or int32."""
-    if not isinstance(index, Tensor):
-        raise TypeError(f"{name} must be a torch tensor, got {type(index).__name__}")
-    if index.dtype not in (torch.int64, torch.int32):
-        raise TypeError(f"{name} must be of dtype int64 or int32, got {index.dtype}")
-
-
-def check_range(index: Tensor, size: int, name: str) -> None:
-    """Raise unless every number of a vector is in [0, size)."""
-    if not index.numel():
-        return
-    low, high = index.aminmax()
-    if int(low) < 0 or int(high) >= size:
-        position = int(((index < 0) | (index >= size)).nonzero()[0, 0])
-        raise IndexError(
-            f"{name} must be in [0, {size}), got {int(index[position])} at position {position}"
-        )
-
-
-def _check_pattern(indptr: Tensor, indices: Tensor, shape: tuple[int, int]) -> None:
-    if len(shape) != 2 or not all(0 <= int(n) < 2**31 for n in shape):
-        raise ValueError(f"shape must be two ints in [0, 2**31), got {tuple(shape)}")
-    if not isinstance(indptr, Tensor) or indptr.dtype != torch.int64:
-        what = indptr.dtype if isinstance(indptr, Tensor) else type(indptr).__name__
-        raise TypeError(f"indptr must be a tensor of int64, got {what}")
-    if indptr.shape != (shape[0] + 1,):
-        raise ValueError(f"indptr must have shape ({shape[0] + 1},), got {tuple(indptr.shape)}")
-    if isinstance(indices, Tensor) and indices.device != indptr.device:
-        raise ValueError(f"indptr lies on {indptr.device}, but indices on {indices.device}")
-    check_index(indices, int(shape[1]), "indices")
-    if int(indptr[0]) != 0 or int(indptr[-1]) != len(indices):
-        raise ValueError(
-            f"indptr must go from 0 to the number of entries, {len(indices)}, "
-            f"got {int(indptr[0])} to {int(indptr[-1])}"
-        )
-    falls = (indptr.diff() < 0).nonzero()
-    if len(falls):
-        raise ValueError(f"indptr must not fall, but does after position {int(falls[0, 0])}")
-
-
-def _check_values(values: Tensor, pattern: Pattern) -> None:
-    if not isinstance(values, Tensor) or values.dtype not in _FLOATS:
-        what = values.dtype if isinstance(values, Tensor) else type(values).__name__
-        raise TypeError(f"values must be a tensor of a floating dtype, got {what}")
-    if values.shape != pattern.indices.shape:
-        raise ValueError(
-            f"values must have shape ({len(pattern.indices)},), got {tuple(values.shape)}"
-        )
-    if values.device != pattern.indices.device:
-        raise ValueError(f"the pattern lies on {pattern.indices.device}, values on {values.device}")
 
 
 @cache

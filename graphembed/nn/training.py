@@ -342,9 +342,11 @@ def train(
         If the loss is no longer finite.
     """
     history: dict[str, list[float]] = {}
+    model.train()
     for epoch in range(1, epochs + 1):
         begin = time.perf_counter()
-        model.train()
+        if not model.training:
+            model.train()
         total, n_rows = 0.0, 0
         for part in batches:
             total += train_step(model, optimizer, part) * len(part.y)
