@@ -17,9 +17,19 @@ from optim_helpers import (  # noqa: E402
 )
 from torch import nn  # noqa: E402
 
-from graphembed.nn import Adjacency, GCNConv  # noqa: E402
+from graphembed.nn import (  # noqa: E402
+    Adjacency,
+    ChebConv,
+    GATConv,
+    GATv2Conv,
+    GCNConv,
+    PinSageConv,
+    SAGEConv,
+    SparseMatrix,
+)
 from graphembed.nn._sites import dense_product, selection  # noqa: E402
 from graphembed.optim import KFAC  # noqa: E402
+from graphembed.optim._layers import find_layer  # noqa: E402
 
 ROWS = torch.arange(5)
 
@@ -47,35 +57,90 @@ LAYERS = {
     "gcn-wide": lambda: GCNConv(4, 9),
     "gcn-improved": lambda: GCNConv(4, 3, improved=True),
     "gcn-plain": lambda: GCNConv(4, 3, normalize=False, bias=False),
+    "cheb-1": lambda: ChebConv(4, 3, K=1),
+    "cheb-2": lambda: ChebConv(4, 9, K=2, normalization="rw"),
+    "cheb-4": lambda: ChebConv(4, 3, K=4, normalization=None),
+    "sage": lambda: SAGEConv(4, 3),
+    "sage-wide": lambda: SAGEConv(4, 9),
+    "sage-sum": lambda: SAGEConv(4, 3, aggr="sum", root_weight=False),
+    "sage-max": lambda: SAGEConv(4, 3, aggr="max"),
+    "sage-pool": lambda: SAGEConv(4, 3, aggr="pool"),
+    "sage-normalized": lambda: SAGEConv(4, 3, normalize=True, bias=False),
+    "pinsage": lambda: PinSageConv(4, 5, 3),
+}
+# Their attention vectors, their weights of edge features and an LSTM have no site.
+ATTENTION = {
+    "gat": (lambda: GATConv(4, 3), 2),
+    "gat-heads": (lambda: GATConv(4, 3, heads=2, residual=True), 2),
+    "gat-mean": (lambda: GATConv(4, 3, heads=2, concat=False, add_self_loops=False), 2),
+    "gat-pair": (lambda: GATConv((4, 4), 3, heads=2, bias=False), 2),
+    "gatv2": (lambda: GATv2Conv(4, 3, heads=2), 1),
+    "gatv2-shared": (lambda: GATv2Conv(4, 3, heads=2, share_weights=True), 1),
+    "sage-lstm": (lambda: SAGEConv(4, 3, aggr="lstm"), 4),
 }
 
 
-@pytest.mark.parametrize("name", LAYERS)
-def test_gradient_of_a_weight_is_a_sum_over_rows(name):
-    from graphembed.optim._layers import find_layer
-
+@pytest.mark.parametrize("name", [*LAYERS, *ATTENTION])
+@pytest.mark.parametrize("is_sparse", [False, True])
+def test_gradient_of_a_weight_is_a_sum_over_rows(name, is_sparse):
+    if is_sparse and name in ("linear", "sage-max", "sage-lstm"):
+        pytest.skip("takes dense rows")
     edges, x = graph()
-    layer = seeded(LAYERS[name])
+    make, n_others = ATTENTION.get(name, (LAYERS.get(name), 0))
+    layer = seeded(make)
+    rows = SparseMatrix.from_torch(x.to_sparse_csr()) if is_sparse else x
+    args = (rows,) if isinstance(layer, nn.Linear) else (rows, edges)
+    assert_sites_give_gradients(layer, args, n_others)
+
+
+@pytest.mark.parametrize("name", [*LAYERS, *ATTENTION])
+def test_gradients_of_blocks(name):
+    make, n_others = ATTENTION.get(name, (LAYERS.get(name), 0))
+    if name in ("linear", "cheb-4"):
+        pytest.skip("does not take blocks")
+    edges, x = graph()
+    block, sources = Adjacency.from_edge_index(edges, N_NODES).restrict(ROWS)
+    assert_sites_give_gradients(seeded(make), (x[sources], block), n_others)
+
+
+def test_gradients_of_weighted_edges_and_of_laplacians_by_graph():
+    edges, x = graph()
+    weights = torch.rand(edges.shape[1], dtype=torch.float64)
+    for name in ("gcn", "gcn-plain", "cheb-2", "sage", "sage-sum", "pinsage"):
+        assert_sites_give_gradients(seeded(LAYERS[name]), (x, edges, weights), 0)
+    two = torch.cat([edges, edges + N_NODES], 1)
+    batch = torch.arange(2).repeat_interleave(N_NODES)
+    args = (torch.cat([x, x]), two, None, batch, torch.tensor([1.5, 1.9]))
+    assert_sites_give_gradients(seeded(LAYERS["cheb-4"]), args, 0)
+    assert_sites_give_gradients(seeded(LAYERS["cheb-2"]), (x, edges, None, None, 1.7), 0)
+    pair = seeded(lambda: GATv2Conv(4, 3, share_weights=True))
+    assert_sites_give_gradients(pair, ((x, x.clone()), edges), 1)
+
+
+def assert_sites_give_gradients(layer, args, n_others):
     linear_sites, outputs = find_layer(layer)
     caught = {}
     for module in outputs:
 
         def keep(module, _, out):
-            out.register_hook(lambda g, module=module: caught.__setitem__(module, g))
+            if out.requires_grad:
+                n_before = sum(key[0] is module for key in caught)
+                caught[module, n_before] = None
+                out.register_hook(lambda g: caught.__setitem__((module, n_before), g))
 
         module.register_forward_hook(keep)
-    args = (x,) if isinstance(layer, nn.Linear) else (x, edges)
     out = layer(*args)
-    (out * torch.randn_like(out)).sum().backward()
-    sites = linear_sites(*args).sites
-    covered = 0
-    for site in sites:
-        found = site_gradient(site, caught[site.output])
-        parameters = [*site.weights, *([] if site.bias is None else [site.bias])]
+    generator = torch.Generator().manual_seed(8)
+    (out * torch.randn(out.shape, dtype=out.dtype, generator=generator)).sum().backward()
+    sums = {}
+    for site in linear_sites(*args).sites:
+        found = site_gradient(site, caught[site.output, site.nth])
+        parameters = (*site.weights, *([] if site.bias is None else [site.bias]))
+        sums[parameters] = sums.get(parameters, 0) + found
+    for parameters, found in sums.items():
         wanted = [p.grad if p.dim() == 2 else p.grad.unsqueeze(1) for p in parameters]
         torch.testing.assert_close(found, torch.cat(wanted, dim=1), rtol=1e-12, atol=1e-12)
-        covered += len(parameters)
-    assert covered == len(list(layer.parameters()))
+    assert sum(map(len, sums)) == len(list(layer.parameters())) - n_others
 
 
 # -- Exactness ---------------------------------------------------------------------------------
@@ -96,6 +161,33 @@ def test_reduce_is_exact_for_deep_linear_gcn_and_expand_is_not(fisher):
             assert max(errors) < 1e-10
         else:
             assert min(errors[1:]) > 0.1
+
+
+@pytest.mark.parametrize("make", [ChebConv, SAGEConv])
+def test_reduce_is_exact_where_every_layer_has_one_propagation(make):
+    edges, x = graph()
+    options = {"K": 1} if make is ChebConv else {"root_weight": False}
+    model = seeded(lambda: Chain([make(4, 3, **options), make(3, 3, **options)], relu=False))
+    pre, outputs = run(model, x, edges, ROWS)
+    for block in pre.blocks:
+        assert relative_error(kronecker(block), exact_block(block, outputs, "mse")) < 1e-10
+
+
+@pytest.mark.parametrize("make", [lambda a, b: ChebConv(a, b, K=3), SAGEConv], ids=["cheb", "sage"])
+def test_no_kronecker_product_is_exact_below_layers_with_several_propagations(make):
+    edges, x = graph()
+    model = seeded(lambda: Chain([make(4, 3), make(3, 3)], relu=False))
+    pre, outputs = run(model, x, edges, ROWS)
+    last, first = pre.blocks
+    assert relative_error(kronecker(last), exact_block(last, outputs, "mse")) < 1e-10
+    wanted = exact_block(first, outputs, "mse")
+    d_out, d_in = first.d_out, first.d_in
+    # The singular values of the rearranged matrix tell how near a Kronecker product can come (Van
+    # Loan & Pitsianis 1993).
+    rearranged = wanted.view(d_out, d_in, d_out, d_in).permute(0, 2, 1, 3)
+    values = torch.linalg.svdvals(rearranged.reshape(d_out**2, d_in**2))
+    assert float(values[1:].norm() / values.norm()) > 0.2
+    assert relative_error(kronecker(first), wanted) < 1.1
 
 
 def test_reduce_follows_restricted_blocks():

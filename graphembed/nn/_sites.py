@@ -77,6 +77,8 @@ class LinearSite:
     to_output : Hop, optional
         From the rows of z to the rows that the layer returns, if they are not the same: every
         returned row is treated as the hop of rows of z.
+    nth : int
+        Which call of `output` within a call of the layer z comes from.
     """
 
     output: nn.Module
@@ -84,6 +86,7 @@ class LinearSite:
     bias: Tensor | None
     parts: tuple[tuple[Hop, Any], ...]
     to_output: Hop | None = None
+    nth: int = 0
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from graphembed.nn import _layer_sites
 from graphembed.nn._inputs import (
     Edges,
     Features,
@@ -14,7 +15,7 @@ from graphembed.nn._inputs import (
     refuse_options,
 )
 from graphembed.nn._ops import spmm
-from graphembed.nn._sites import Hop, LayerSites, LinearSite
+from graphembed.nn._sites import LayerSites
 from graphembed.nn.linear import Linear
 from graphembed.nn.sparse import SparseMatrix
 
@@ -119,14 +120,9 @@ class GCNConv(nn.Module):  # type: ignore[misc]
         """Where gradients of linear sites are taken."""
         return (self,)
 
-    def linear_sites(
-        self, x: Features, edge_index: Edges, edge_weight: Tensor | None = None
-    ) -> LayerSites:
-        """W and b act on the propagated rows."""
-        inputs = read_inputs(x, edge_index, edge_weight)
-        hop = Hop(inputs.adjacency.n_source, self._matrix(inputs))
-        site = LinearSite(self, (self.lin.weight,), self.bias, ((hop, inputs.source),))
-        return LayerSites((site,), (hop,))
+    def linear_sites(self, *args: Any, **kwargs: Any) -> LayerSites:
+        """How the weights act on rows, for the arguments of `forward`."""
+        return _layer_sites.gcn(self, *args, **kwargs)
 
     def _matrix(self, inputs: Inputs) -> SparseMatrix:
         """What the rows are multiplied by."""

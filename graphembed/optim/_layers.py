@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import nn
 
-from graphembed.nn import Linear
+from graphembed.nn import Linear, _layer_sites
 from graphembed.nn._sites import Hop, LayerSites, LinearSite
 
 Outputs = Callable[[Any], tuple[nn.Module, ...]]
@@ -59,7 +59,38 @@ def find_layer(module: nn.Module) -> tuple[Sites, tuple[nn.Module, ...]] | None:
             return partial(linear_sites, module), outputs(module)
     if hasattr(module, "linear_sites"):
         return module.linear_sites, tuple(module.site_outputs())
-    return None
+    name = next((cls.__name__ for cls in type(module).__mro__ if _is_pyg(cls)), None)
+    if name not in _OF_PYG or (name == "SAGEConv" and not _is_known_sage(module)):
+        return None
+    sites, outputs = _OF_PYG[name]
+    return partial(sites, module), outputs(module)
+
+
+def _itself(module: Any) -> tuple[nn.Module, ...]:
+    return (module,)
+
+
+# PyG's layers have the attributes of ours; PyG itself is not needed to know them.
+_OF_PYG: dict[str | None, tuple[Sites, Outputs]] = {
+    "Linear": (lambda module, x: _rows(module, x), _itself),
+    "GCNConv": (_layer_sites.gcn, _itself),
+    "ChebConv": (_layer_sites.cheb, _itself),
+    "SAGEConv": (
+        _layer_sites.sage,
+        lambda module: (module.lin, module) if module.project else (module,),
+    ),
+    "GATConv": (_layer_sites.attention, _layer_sites.attention_outputs),
+    "GATv2Conv": (_layer_sites.attention, _layer_sites.attention_outputs),
+}
+
+
+def _is_pyg(cls: type) -> bool:
+    return cls.__module__.startswith("torch_geometric.nn.") and cls.__name__ in _OF_PYG
+
+
+def _is_known_sage(module: Any) -> bool:
+    """Whether aggregates commute with the weight and no norm hides its product."""
+    return module.aggr in ("mean", "sum", "add") and not module.normalize
 
 
 def _rows(module: Any, x: Any, **_: Any) -> LayerSites:

@@ -1,7 +1,7 @@
 """From the rows of the loss back to the rows of every linear site."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -103,27 +103,40 @@ def trace(
     found = []
     for call in reversed(calls):
         layer = call.sites(*call.args, **call.kwargs)
-        for k, site in enumerate(layer.sites):
-            outputs = call.results.get(site.output)
-            if not outputs:  # nothing of it takes a gradient
+        if call.n_returned != n_rows:
+            paths = ()
+        for k, published in enumerate(layer.sites):
+            site = _trained(published)
+            outputs = call.results.get(published.output, [])
+            if site is None or len(outputs) <= site.nth:  # nothing of it takes a gradient
                 continue
             name = call.name if len(layer.sites) == 1 else f"{call.name}[{k}]"
+            output = outputs[site.nth]
             reached = tuple(cache.after(site.to_output, path) for path in paths)
-            if any(path.shape[1] != outputs[0].n_rows for path in reached):
+            if any(path.shape[1] != output.n_rows for path in reached):
                 reached = ()
-            found.append(SiteCall(name, site, outputs[0], reached))
-        n_above = _n_returned(call, n_rows)
-        if n_above != n_rows or len(paths) * len(layer.hops) > MAX_PATHS:
+            found.append(SiteCall(name, site, output, reached))
+        if len(paths) * len(layer.hops) > MAX_PATHS:
             paths = ()
         paths = tuple(cache.after(hop, path) for path in paths for hop in layer.hops)
         n_rows = paths[0].shape[1] if paths else -1
     return found
 
 
-def _n_returned(call: Call, n_rows: int) -> int:
-    """Rows that a layer returned, where that is known."""
-    own = [outputs[0].n_rows for m, outputs in call.results.items() if outputs and m is call.module]
-    return own[0] if own else n_rows
+def _trained(site: LinearSite) -> LinearSite | None:
+    """A site without the parameters that are kept fixed; None if that are all."""
+    if all(p.requires_grad for p in (*site.weights, *([] if site.bias is None else [site.bias]))):
+        return site
+    bias = site.bias if site.bias is not None and site.bias.requires_grad else None
+    kept = [k for k, weight in enumerate(site.weights) if weight.requires_grad]
+    if bias is None and not kept:
+        return None
+    return replace(
+        site,
+        weights=tuple(site.weights[k] for k in kept),
+        bias=bias,
+        parts=tuple(site.parts[k] for k in kept),
+    )
 
 
 def loss_row_matrix(

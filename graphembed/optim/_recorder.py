@@ -28,8 +28,8 @@ class Call:
     """One call of a layer."""
 
     name: str
-    module: nn.Module
     sites: Sites
+    n_returned: int
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
     results: dict[nn.Module, list[Output]] = field(default_factory=dict)
@@ -149,17 +149,16 @@ class Recorder:
             z.register_hook(keep)
         self._results.setdefault(module, []).append(output)
 
-    def _keep_call(self, module: nn.Module, args: Any, kwargs: Any, _: Any) -> None:
+    def _keep_call(self, module: nn.Module, args: Any, kwargs: Any, out: Any) -> None:
         if not self._is_open:
             return
+        z = out[0] if isinstance(out, tuple) else out
         name, (sites, outputs) = self.layers[module]
         args = tuple(self._undropped(arg) for arg in args)
         kwargs = {key: self._undropped(value) for key, value in kwargs.items()}
-        call = Call(name, module, sites, args, kwargs)
-        for output in outputs:  # the last call of each is the one inside this call
-            results = self._results.get(output, [])
-            call.results[output] = results[-1:]
-            del results[-1:]
+        call = Call(name, sites, z.shape[:-1].numel(), args, kwargs)
+        for output in outputs:  # what they returned since the last call is of this one
+            call.results[output] = self._results.pop(output, [])
         self._calls.append(call)
 
     def _undropped(self, x: Any) -> Any:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from graphembed._validation import check_params, float_in, int_at_least, one_of
-from graphembed.nn.sparse import check_index
+from graphembed.nn._checks import check_index
 from graphembed.optim._block import METHODS, Block, Observation
 from graphembed.optim._fisher import LOSSES
 from graphembed.optim._observe import observe
