@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from graphembed.nn._ops import spmm
 from graphembed.nn.sparse import SparseMatrix, _expect_beta_warning
 
 MAX_PATHS = 16  # beyond that, what a row of an early layer does to a label is not followed
@@ -192,7 +193,7 @@ def dense_product(p: SparseMatrix, x: Any) -> Tensor:
     if isinstance(x, SparseMatrix):
         _expect_beta_warning()
         return torch.sparse.mm(_coo(p), _coo(x, p.dtype)).to_dense()
-    return torch.sparse.mm(p.to_torch(), x.detach().to(p.dtype))
+    return spmm(p, x.detach().to(p.dtype))
 
 
 def _coo(matrix: SparseMatrix, dtype: torch.dtype | None = None) -> Tensor:

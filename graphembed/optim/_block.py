@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from graphembed.optim._distributed import Processes
 from graphembed.optim._factors import BlockFactor, RowFactor
 from graphembed.optim._solvers import (
     BlockInverse,
@@ -14,6 +15,7 @@ from graphembed.optim._solvers import (
     EigenInverse,
     split_damping,
 )
+from graphembed.optim._trace_rule import TraceRule
 
 METHODS = ("auto", "dual", "cholesky", "eigh", "thor")
 _DENSE_DIM = 512  # up to here a dense Cholesky factorisation costs next to nothing
@@ -95,30 +97,73 @@ class Block:
         self.g_inverse: BlockInverse | None = None
         self.n_updates = 0
         self.n_inversions = 0
+        self.is_frozen = False
         self._last_rows: Tensor | None = None
+        self._inverted: tuple[int, float] | None = None
 
     @property
     def parameters(self) -> tuple[Tensor, ...]:
         """All parameters of the block."""
         return self.weights if self.bias is None else (*self.weights, self.bias)
 
-    def update(self, seen: Observation, ema: float) -> None:
-        """Take an observation into the running averages.
+    def update(
+        self,
+        seen: Observation,
+        ema: float,
+        processes: Processes,
+        rule: TraceRule | None = None,
+        damping: float = 0.0,
+    ) -> None:
+        """Take an observation into the running averages, if the rule is for it.
 
         The first one is taken as it is, and up to ``1 / (1 - ema)`` of them count alike: an average
         that begins at the identity or at zero would be ruled by that for a hundred steps.
+
+        Parameters
+        ----------
+        seen : Observation
+            Of this process.
+        ema : float
+            Decay.
+        processes : Processes
+            What they have seen is added up.
+        rule : TraceRule, optional
+            Whether to update, reuse or freeze.
+        damping : float
+            lambda, for the rule.
         """
         decay = min(1 - 1 / (self.n_updates + 1), ema)
+        a_mass = processes.sum(seen.a_mass)
+        g = self.g.of_matrix(processes.sum(seen.gram) / processes.sum(seen.g_mass))
         if isinstance(self.a, RowFactor):
-            rows = seen.rows[0] if len(seen.rows) == 1 else torch.cat(seen.rows)
-            self._update_rows(rows, seen.a_mass, decay)
+            a = processes.gather(seen.rows[0] if len(seen.rows) == 1 else torch.cat(seen.rows))
+            a_trace = a.square().sum() / a_mass
         else:
             factor = self.a
             sums = [factor.of_rows(rows) for rows in seen.rows]
-            new = sums[0] if len(sums) == 1 else torch.stack(sums).sum(dim=0)
-            factor.update(new / seen.a_mass, decay)
-        self.g.update(self.g.of_matrix(seen.gram / seen.g_mass), decay)
+            total = sums[0] if len(sums) == 1 else torch.stack(sums).sum(dim=0)
+            a = processes.sum(total) / a_mass
+            a_trace = a.diagonal(dim1=1, dim2=2).sum()
+        if rule is not None and self.n_updates:
+            change = self._change(a_trace, g.diagonal(dim1=1, dim2=2).sum(), decay, damping)
+            verdict = rule.decide(change, self.n_updates)
+            self.is_frozen = verdict == "freeze"
+            if verdict != "update":
+                return
+        if isinstance(self.a, RowFactor):
+            self._update_rows(a, a_mass, decay)
+        else:
+            self.a.update(a, decay)
+        self.g.update(g, decay)
         self.n_updates += 1
+
+    def _change(self, a_trace: Tensor, g_trace: Tensor, decay: float, damping: float) -> float:
+        """Relative change of ``tr(A (x) G + lambda I)`` that an update would make."""
+        a, g = self.a.trace(), self.g.trace()
+        extra = damping * self.d_in * self.d_out
+        before = a * g + extra
+        after = torch.lerp(a_trace, a, decay) * torch.lerp(g_trace, g, decay) + extra
+        return float((after - before).abs() / before)
 
     def _update_rows(self, rows: Tensor, mass: Tensor, decay: float) -> None:
         # Unscaled rows are compared, which are the same object on a fixed graph.
@@ -129,10 +174,25 @@ class Block:
         if factor.update(rows / mass.sqrt(), decay):
             self.a_inverse = None
 
-    def invert(self, damping: Tensor) -> None:
-        """Compute the damped inverses anew."""
+    def values(self) -> Tensor:
+        """A copy of the parameters side by side, of shape (d_out, d_in)."""
+        columns = [p if p.dim() == 2 else p.unsqueeze(1) for p in self.parameters]
+        return torch.cat([column.detach() for column in columns], dim=1)
+
+    def curvature(self, direction: Tensor) -> Tensor:
+        """``G direction A``, without damping."""
+        outer = self.g.multiply(direction.t()).t()
+        return self.a.multiply(outer)
+
+    def invert(self, damping_value: float) -> None:
+        """Compute the damped inverses anew, if factors or damping are not the same as before."""
+        if self._inverted == (self.n_updates, damping_value) and self.a_inverse is not None:
+            return
+        self._inverted = (self.n_updates, damping_value)
         self.n_inversions += 1
         a, g = self.a, self.g
+        value: Any = g.value
+        damping = torch.full((), damping_value, dtype=value.dtype, device=value.device)
         if self.method == "eigh" and isinstance(a, BlockFactor):
             self.a_inverse = EigenInverse.of(a, g, damping)
             return
@@ -189,6 +249,8 @@ class Block:
             "g": self.g.state(),
             "n_updates": self.n_updates,
             "n_inversions": self.n_inversions,
+            "is_frozen": self.is_frozen,
+            "inverted": self._inverted,
             **{name: inverse and inverse.tensors() for name, inverse in inverses.items()},
         }
 
@@ -198,6 +260,8 @@ class Block:
         self.a.load(state["a"])
         self.g.load(state["g"])
         self.n_updates, self.n_inversions = state["n_updates"], state["n_inversions"]
+        self.is_frozen, inverted = state["is_frozen"], state["inverted"]
+        self._inverted = None if inverted is None else tuple(inverted)
         kinds: Any = {"dual": DualInverse, "eigh": EigenInverse}
         tensors = state["a_inverse"]
         if tensors is not None:

@@ -55,6 +55,15 @@ class BlockFactor:
         shape = (self.n_blocks, self.block_size) * 2
         return padded.view(shape).diagonal(dim1=0, dim2=2).permute(2, 0, 1).contiguous()
 
+    def multiply(self, rows: Tensor) -> Tensor:
+        """Rows times the blocks."""
+        value: Any = self.value
+        if self.n_blocks == 1:
+            product: Tensor = rows @ value[0]
+            return product
+        parts = split_columns(rows, self.n_blocks, self.block_size) @ value
+        return parts.transpose(0, 1).reshape(len(rows), -1)[:, : self.dim]
+
     def state(self) -> dict[str, Any]:
         """All that a checkpoint needs."""
         return {"value": self.value}
@@ -123,6 +132,11 @@ class RowFactor:
         ]
         u = parts[0] if len(parts) == 1 else torch.cat(parts)
         return torch.where(u.isfinite().all(dim=1, keepdim=True), u, torch.zeros_like(u))
+
+    def multiply(self, rows: Tensor) -> Tensor:
+        """Rows times the matrix."""
+        u = self.matrix()
+        return (rows @ u.t()) @ u
 
     def state(self) -> dict[str, Any]:
         """All that a checkpoint needs."""

@@ -11,10 +11,15 @@ from torch import Tensor, nn
 from graphembed._validation import check_params, float_in, int_at_least, one_of
 from graphembed.nn._checks import check_index
 from graphembed.optim._block import METHODS, Block, Observation
+from graphembed.optim._damping import LevenbergMarquardt
+from graphembed.optim._distributed import Processes
 from graphembed.optim._fisher import LOSSES
 from graphembed.optim._observe import observe
 from graphembed.optim._paths import PathCache, SiteCall, loss_row_matrix, trace
 from graphembed.optim._recorder import Call, Recorder
+from graphembed.optim._trace_rule import TraceRule
+
+_LONGEST_INTERVAL = 100.0
 
 Schedule = float | Callable[[int], float]
 
@@ -75,6 +80,10 @@ class KFAC:
         gradients as they are.
     unlabeled_weight : float, default=0
         Weight of the rows not in `rows` in the curvature, which needs no labels.
+    trace_rule : TraceRule, optional
+        Which blocks are updated at all, and which never again.
+    interval_growth : float, default=1
+        Factor of `cov_update_freq` after every update, up to a hundred steps.
     seed : int, default=0
         Of the drawn targets. Torch's own generators are left alone.
     process_group : optional
@@ -121,6 +130,8 @@ class KFAC:
         weight_decay: float | Callable[[str], float] = 0.0,
         skip: Iterable[str] = (),
         unlabeled_weight: float = 0.0,
+        trace_rule: TraceRule | None = None,
+        interval_growth: float = 1.0,
         seed: int = 0,
         process_group: Any = None,
     ) -> None:
@@ -134,6 +145,7 @@ class KFAC:
             "method": (method, one_of(*METHODS)),
             "block_size": (block_size, int_at_least(1)),
             "unlabeled_weight": (unlabeled_weight, float_in(0, 1e6)),
+            "interval_growth": (interval_growth, float_in(1, 100)),
             "seed": (seed, int_at_least(0, bits=63)),
         }
         for name, value in (("lr", lr), ("damping", damping), ("kl_clip", kl_clip)):
@@ -163,10 +175,14 @@ class KFAC:
         self.skip = tuple(re.compile(pattern) for pattern in skip)
         self.unlabeled_weight = unlabeled_weight
         self.seed = seed
-        self.process_group = process_group
+        self.trace_rule = trace_rule
+        self.interval_growth = interval_growth
         self.n_steps = 0
         self._blocks: dict[str, Block] = {}
-        self._pending: dict[str, Observation] = {}
+        self._processes = Processes(process_group)
+        self._interval = float(cov_update_freq)
+        self._next_update = 0
+        self._pending: dict[Tensor, tuple[str, Any, Observation]] = {}
         self._passes: list[tuple[list[SiteCall], Tensor]] = []
         self._cache = PathCache()
         self._loss_rows: Any = None
@@ -187,14 +203,24 @@ class KFAC:
 
     # -- Around a step -------------------------------------------------------------------------
 
-    def step(self) -> None:
+    def step(self, loss: Tensor | float | None = None) -> None:
         """Precondition the gradients that the backward pass has left.
+
+        Parameters
+        ----------
+        loss : Tensor or float, optional
+            Its loss; only `LevenbergMarquardt` looks at it.
 
         Raises
         ------
         RuntimeError
             If the model has not been called in training mode before the first step.
         """
+        follows = self.damping if isinstance(self.damping, LevenbergMarquardt) else None
+        if follows is not None:
+            if loss is None:
+                raise ValueError("KFAC: damping=LevenbergMarquardt() needs step(loss), got None")
+            follows.look(loss)
         self._update_factors()
         if not self._blocks:
             raise RuntimeError(
@@ -206,6 +232,8 @@ class KFAC:
             gradient = block.gradient()
             if gradient is not None and block.a_inverse is not None:
                 pairs.append((block, gradient, block.precondition(gradient)))
+        if follows is not None and loss is not None:
+            follows.note(self.n_steps, loss, pairs)
         scale = self._trust_region(pairs)
         for block, _, value in pairs:
             block.write(value if scale is None else value * scale)
@@ -275,7 +303,9 @@ class KFAC:
     # -- Factors -------------------------------------------------------------------------------
 
     def _is_due(self) -> bool:
-        return self.n_steps % self.cov_update_freq == 0
+        if self._blocks and all(block.is_frozen for block in self._blocks.values()):
+            return False
+        return self.n_steps >= self._next_update
 
     def _is_skipped(self, name: str, module: nn.Module) -> bool:
         texts = (name, type(module).__name__)
@@ -292,7 +322,8 @@ class KFAC:
             output.register_hook(self._count_rows)
         self._cache.turn()
         loss_rows, weights = self._rows_of(output)
-        sites = trace(calls, loss_rows, len(output), self._cache)
+        with torch.no_grad():
+            sites = trace(calls, loss_rows, len(output), self._cache)
         if not sites:
             return
         if self.fisher == "empirical":
@@ -301,30 +332,31 @@ class KFAC:
         self._take(sites, weights, loss_rows, output)
 
     def _take(self, sites: list[SiteCall], weights: Tensor, loss_rows: Any, output: Any) -> None:
-        seen = observe(
-            sites,
-            output,
-            loss_rows,
-            weights,
-            approx=self.approx,
-            fisher=self.fisher,
-            loss=self.loss,
-            cache=self._cache,
-            generator=self._draws(weights.device),
-        )
+        with torch.autocast(weights.device.type, enabled=False):
+            seen = observe(
+                sites,
+                output,
+                loss_rows,
+                weights,
+                approx=self.approx,
+                fisher=self.fisher,
+                loss=self.loss,
+                cache=self._cache,
+                generator=self._draws(weights.device),
+            )
         for (name, site), observation in seen:
-            block = self._block(name, site, observation)
-            if block.name in self._pending:
-                self._pending[block.name].add(observation)
+            key = (site.weights or (site.bias,))[0]
+            if key in self._pending:
+                self._pending[key][2].add(observation)
             else:
-                self._pending[block.name] = observation
+                self._pending[key] = (name, site, observation)
 
     def _block(self, name: str, site: Any, observation: Observation) -> Block:
         """The block of a site, made when it is first seen."""
         for block in self._blocks.values():
-            if any(parameter is block.parameters[0] for parameter in site.weights or (site.bias,)):
+            if block.parameters[0] is (site.weights or (site.bias,))[0]:
                 return block
-        n_rows = sum(map(len, observation.rows))
+        n_rows = int(self._processes.sum(torch.tensor(sum(map(len, observation.rows)))))
         block = Block(name, site.weights, site.bias, self.method, self.block_size, n_rows)
         self._blocks[name] = block
         return block
@@ -356,7 +388,9 @@ class KFAC:
 
     def _draws(self, device: torch.device) -> torch.Generator:
         if self._generator is None:
-            self._generator = torch.Generator(device=device).manual_seed(self.seed)
+            self._generator = torch.Generator(device=device).manual_seed(
+                self.seed + self._processes.rank
+            )
             if self._generator_state is not None:
                 self._generator.set_state(self._generator_state)
         return self._generator
@@ -365,16 +399,18 @@ class KFAC:
         for sites, weights in self._passes:  # of "empirical", whose gradients have come now
             self._take(sites, weights, None, None)
         self._passes.clear()
-        for name, seen in self._pending.items():
-            self._blocks[name].update(seen, self.ema)
+        damping = self._value(self.damping)
+        for name, site, seen in self._pending.values():
+            block = self._block(name, site, seen)
+            if not block.is_frozen:
+                block.update(seen, self.ema, self._processes, self.trace_rule, damping)
+        if self._pending:
+            self._interval = min(self._interval * self.interval_growth, _LONGEST_INTERVAL)
+            self._next_update = self.n_steps + round(self._interval)
         self._pending.clear()
         for block in self._blocks.values():
-            if block.n_updates and (
-                block.a_inverse is None or self.n_steps % self.inv_update_freq == 0
-            ):
-                value: Any = block.g.value
-                damping = torch.tensor(self._value(self.damping), dtype=value.dtype)
-                block.invert(damping.to(value.device))
+            if block.a_inverse is None or self.n_steps % self.inv_update_freq == 0:
+                block.invert(damping)
         if not self._has_warned and self._blocks:
             self._has_warned = True
             self._warn()
@@ -428,7 +464,14 @@ class KFAC:
             bias = None if block.bias is None else names[id(block.bias)]
             blocks[key] = {"weights": weights, "bias": bias, **block.state()}
         draws = self._generator_state if self._generator is None else self._generator.get_state()
-        return {"n_steps": self.n_steps, "generator": draws, "blocks": blocks}
+        follows = self.damping if isinstance(self.damping, LevenbergMarquardt) else None
+        return {
+            "n_steps": self.n_steps,
+            "interval": (self._interval, self._next_update),
+            "damping": follows and follows.state_dict(),
+            "generator": draws,
+            "blocks": blocks,
+        }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on where `state_dict` was called: with the same bits, on the same data.
@@ -456,6 +499,9 @@ class KFAC:
             blocks[key].load(saved)
         self._blocks = blocks
         self.n_steps = state["n_steps"]
+        self._interval, self._next_update = state["interval"]
+        if isinstance(self.damping, LevenbergMarquardt) and state["damping"] is not None:
+            self.damping.load_state_dict(state["damping"])
         self._generator, self._generator_state = None, state["generator"]
         self._pending.clear()
         self._passes.clear()
