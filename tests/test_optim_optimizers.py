@@ -250,7 +250,7 @@ def test_levenberg_marquardt_damps_steps_that_are_too_long():
 
 
 def test_unlabelled_rows_count_by_their_weight():
-    edges, x = graph()
+    _, x = graph()
     empty = torch.empty(2, 0, dtype=torch.int64)
     model = gcn(dims=(4, 3))
     for weight in (0.0, 0.25, 1.0):
