@@ -6,11 +6,12 @@ import pickle
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 import torch
 from torch import Tensor
 
 from graphembed import Graph
-from graphembed.nn import _memory
+from graphembed.nn import _memory, _ops
 from graphembed.nn.adjacency import Adjacency, as_adjacency
 from graphembed.nn.sparse import SparseMatrix, as_sparse_matrix
 
@@ -243,8 +244,6 @@ def test_sparse_matrix_checks() -> None:
 
 
 def test_sparse_matrix_views() -> None:
-    import scipy.sparse as sp
-
     matrix = SparseMatrix.from_scipy(sp.random_array((6, 4), density=0.5, rng=0), torch.float64)
     dense = matrix.to_dense()
     pattern, order = matrix.transposed
@@ -276,3 +275,34 @@ def test_what_was_given_may_be_written_to_afterwards() -> None:
     indptr[1], indices[0], edges[:] = 10**9, 10**9, 10**9
     assert matrix.to_dense().tolist() == [[1, 0, 0], [0, 0, 1]]
     assert adjacency.matrix.to_dense().tolist() == [[1, 0, 0], [0, 0, 1], [0, 0, 0]]
+
+
+@pytest.mark.parametrize("backend", ["", "torch", "sparse"])
+def test_what_was_made_in_inference_mode_can_be_trained_with(backend: str, monkeypatch) -> None:
+    monkeypatch.setenv("GRAPHEMBED_BACKEND", backend)
+    edges, w = EDGES.clone(), weights().float()
+    features = SparseMatrix.from_scipy(sp.random_array((N, 3), density=0.5, rng=0))
+    weight = torch.ones(2, 3, requires_grad=True)
+    attention = torch.ones(N, 2, requires_grad=True)
+
+    def forward() -> Tensor:
+        adjacency = as_adjacency(edges, w, N)
+        x = _ops.linear(features, weight)
+        block, sources = adjacency.restrict(torch.tensor([1, 3]))
+        out = (
+            _ops.spmm(adjacency.gcn_matrix(), x).sum()
+            + _ops.spmm(block.gcn_matrix(), x[sources]).sum()
+        )
+        out = out + _ops.spmm(adjacency.mean_matrix(), x).sum()
+        looped = adjacency.self_looped().matrix
+        if backend != "sparse":
+            out = out + _ops.aggregate(adjacency.matrix, x, "max").sum()
+            out = out + _ops.attention(looped, x[:, :, None], attention, attention)[0].sum()
+        return out
+
+    with torch.inference_mode():
+        expected = float(forward())
+    out = forward()
+    out.backward()
+    assert float(out.detach()) == pytest.approx(expected)
+    assert weight.grad is not None

@@ -6,7 +6,7 @@
  * that all instruction sets give the same bits.
  */
 
-#if defined(__GNUC__)
+#if defined(GE_VECTORS)
 typedef REAL GE_NAME(vector) __attribute__((vector_size(GE_BYTES), aligned(sizeof(REAL)), may_alias));
 enum { GE_NAME(width) = GE_BYTES / sizeof(REAL) };
 #define W GE_NAME(width)
@@ -19,7 +19,7 @@ GE_INLINE REAL GE_NAME(dot)(const REAL *a, const REAL *b, int64_t n)
 {
     REAL lanes[GE_LANES] = {0};
     int64_t j = 0;
-#if defined(__GNUC__)
+#if defined(GE_VECTORS)
     if (n >= GE_LANES) {
         V sums[GE_LANES / W];
         for (int l = 0; l < GE_LANES / W; l++)
@@ -45,7 +45,7 @@ GE_INLINE REAL GE_NAME(dot)(const REAL *a, const REAL *b, int64_t n)
 GE_INLINE void GE_NAME(add)(REAL *GE_RESTRICT sums, REAL factor, const REAL *row, int64_t n)
 {
     int64_t j = 0;
-#if defined(__GNUC__)
+#if defined(GE_VECTORS)
     for (; j + W <= n; j += W)
         STORE(sums + j, LOAD(sums + j) + factor * LOAD(row + j));
 #endif
@@ -66,7 +66,7 @@ GE_INLINE REAL GE_NAME(value)(
 
 /* A tile of so many columns of one row of the product: `count` vectors, or `width` < GE_LANES
  * numbers; both are constants of the caller. */
-#if defined(__GNUC__)
+#if defined(GE_VECTORS)
 GE_INLINE void GE_NAME(vectors)(
     const int32_t *indices, const int32_t *order, const REAL *values, int64_t heads, REAL scale,
     const REAL *x, int64_t stride, const REAL *bias, REAL *out, int64_t k, int64_t end,
@@ -128,7 +128,7 @@ GE_INLINE void GE_NAME(row)(
     GE_NAME(name)(indices, order, values, heads, scale, x + j, stride, bias ? bias + j : 0, \
                   out + j, k, end, size, kind)
     int64_t j = 0;
-#if defined(__GNUC__)
+#if defined(GE_VECTORS)
     for (; j + 4 * W <= width; j += 4 * W)
         GE_TILE(vectors, 4);
     for (; j + 2 * W <= width; j += 2 * W)

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from graphembed import _threads
 from graphembed._kernels import _sparse
-from graphembed._threads import run_parallel
 from graphembed.nn import _torch
 from graphembed.nn._pattern import MAX_ENTRIES, Pattern
 from graphembed.nn.sparse import SparseMatrix
@@ -52,12 +52,20 @@ def array_of(tensor: Tensor | None, dtype: torch.dtype) -> NDArray[Any]:
 
 
 def run(kernel: Callable[..., None], arguments: tuple[Any, ...], n_items: int, work: int) -> None:
-    """Call a kernel for all items; `work` in steps of some nanoseconds."""
-    run_parallel(
+    """Call a kernel for all items, on one thread or on all; `work` in steps of some nanoseconds.
+
+    GNU OpenMP ends threads when a team is smaller than the one before, and starting them again
+    takes longer than most of these calls.
+    """
+    n_threads: int = torch.get_num_threads()
+    unit = _threads._WORK_PER_THREAD
+    if work < unit * max(2, n_threads // 2):
+        n_threads = 1
+    _threads.run_parallel(
         lambda begin, end, n_threads: kernel(*arguments, begin, end, n_threads),
         n_items,
-        torch.get_num_threads(),
-        work=work,
+        n_threads,
+        work=max(work, n_threads * unit),
     )
 
 

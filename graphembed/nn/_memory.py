@@ -4,6 +4,7 @@ import weakref
 from collections.abc import Callable, Hashable
 from typing import Any, TypeVar
 
+import torch
 from torch import Tensor
 
 T = TypeVar("T")
@@ -11,6 +12,25 @@ T = TypeVar("T")
 # By what was asked for and the ids of its sources: weak references to them, their versions, the
 # result.
 _MADE: dict[Hashable, tuple[list[weakref.ref[Any]], list[int], Any]] = {}
+
+
+def outlive_inference(make: Callable[[], T]) -> T:
+    """What `make` makes, of tensors that can be trained with, also if made in inference mode.
+
+    Parameters
+    ----------
+    make : callable
+        Makes an object that is kept.
+
+    Returns
+    -------
+    object
+        What was made.
+    """
+    if not torch.is_inference_mode_enabled():
+        return make()
+    with torch.inference_mode(False):
+        return make()
 
 
 def remember(make: Callable[[], T], *sources: object, key: Hashable = None) -> T:
@@ -34,7 +54,7 @@ def remember(make: Callable[[], T], *sources: object, key: Hashable = None) -> T
         What was made.
     """
     if any(isinstance(s, Tensor) and s.is_inference() for s in sources):
-        return make()  # such tensors count no versions
+        return outlive_inference(make)  # such tensors count no versions
     place = (key, *map(id, sources))
     versions = [s._version if isinstance(s, Tensor) else 0 for s in sources]
     found = _MADE.get(place)
@@ -51,6 +71,6 @@ def remember(make: Callable[[], T], *sources: object, key: Hashable = None) -> T
         if entry is not None and any(ref is dead for ref in entry[0]):
             _MADE.pop(place, None)
 
-    result = make()
+    result = outlive_inference(make)
     _MADE[place] = [weakref.ref(s, forget) for s in sources], versions, result
     return result

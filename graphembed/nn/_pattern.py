@@ -10,6 +10,7 @@ from torch import Tensor
 
 from graphembed._kernels import _sparse
 from graphembed._threads import run_parallel
+from graphembed.nn._memory import outlive_inference
 
 # Positions of the kernels are int32.
 MAX_ENTRIES = 2**31 - 1
@@ -62,25 +63,26 @@ class Pattern:
     def rows(self) -> Tensor:
         """Row of every entry, int64."""
         if self._rows is None:
-            numbers = torch.arange(self.shape[0], device=self.indptr.device)
-            self._rows = numbers.repeat_interleave(
-                self.indptr.diff(), output_size=len(self.indices)
-            )
+            self._rows = outlive_inference(self._made_rows)
         return self._rows
+
+    def _made_rows(self) -> Tensor:
+        numbers = torch.arange(self.shape[0], device=self.indptr.device)
+        return numbers.repeat_interleave(self.indptr.diff(), output_size=self.n_entries)
 
     def transpose(self) -> tuple["Pattern", Tensor]:
         """The pattern of the transpose, and the place here of each of its entries."""
         if self._transposed is None or self._order is None:
-            if self.indices.is_cpu and 0 < len(self.indices) <= MAX_ENTRIES:
-                indptr, indices, order = self._dealt()
-            else:
-                indptr, order = group(self.indices, self.shape[1])
-                indices = self.rows.index_select(0, order).to(torch.int32)
+            indptr, indices, order = outlive_inference(self._dealt)
             self._order = order
             self._transposed = Pattern(indptr, indices, self.shape[::-1])
         return self._transposed, self._order
 
     def _dealt(self) -> tuple[Tensor, Tensor, Tensor]:
+        if not self.indices.is_cpu or not 0 < self.n_entries <= MAX_ENTRIES:
+            starts_of_columns, by_column = group(self.indices, self.shape[1])
+            rows_of_columns = self.rows.index_select(0, by_column).to(torch.int32)
+            return starts_of_columns, rows_of_columns, by_column
         indptr, indices = self.arrays
         counts = _counts(indices, self.shape[1])
         rows, order = np.empty_like(indices), np.empty_like(indices)

@@ -9,7 +9,7 @@ from torch import Tensor
 from graphembed.graph import Graph
 from graphembed.nn import _matrices
 from graphembed.nn._checks import check_index, check_integers, check_range
-from graphembed.nn._memory import remember
+from graphembed.nn._memory import outlive_inference, remember
 from graphembed.nn._pattern import group, starts
 from graphembed.nn.sparse import SparseMatrix, as_sparse_matrix
 
@@ -300,7 +300,7 @@ class Adjacency:
         """
         matrix: SparseMatrix | None = self._kept.get(("mean", dtype))
         if matrix is None:
-            matrix = _matrices.mean(self.matrix).to(dtype=dtype)
+            matrix = outlive_inference(lambda: _matrices.mean(self.matrix).to(dtype=dtype))
             self._keep(("mean", dtype), matrix)
         return matrix
 
@@ -313,11 +313,13 @@ class Adjacency:
             Without weights; remembered.
         """
         if "looped" not in self._kept:
-            matrix, kept = _matrices.looped(self.matrix)
-            looped = Adjacency(matrix, _compose(kept, self.edge_order))
-            self._kept["looped"] = looped
+            self._kept["looped"] = outlive_inference(self._made_looped)
         result: Adjacency = self._kept["looped"]
         return result
+
+    def _made_looped(self) -> "Adjacency":
+        matrix, kept = _matrices.looped(self.matrix)
+        return Adjacency(matrix, _compose(kept, self.edge_order))
 
     def restrict(self, targets: Tensor) -> tuple["Adjacency", Tensor]:
         """The block of some targets and the sources that they read.
@@ -338,6 +340,9 @@ class Adjacency:
             The targets, then the other nodes they read, ascending; column j of the block is
             ``sources[j]``.
         """
+        return outlive_inference(lambda: self._restricted(targets))
+
+    def _restricted(self, targets: Tensor) -> tuple["Adjacency", Tensor]:
         check_index(targets, self.n_target, "targets")
         targets = targets.to(torch.int64)
         entries, indptr = self.matrix._entries_of(targets)
@@ -393,22 +398,26 @@ class Adjacency:
         """A matrix of this graph, or rows of the one of the graph this block was cut out of."""
         matrix: SparseMatrix | None = self._kept.get((key, dtype))
         if matrix is None:
-            if self._full is not None:
-                full, targets, local = self._full
-                rows = full._derived(key, make, dtype).select_rows(targets)
-                indices = local.index_select(0, rows.indices).to(torch.int32)
-                shape = (self.n_target, self.n_source)
-                matrix = SparseMatrix._trusted(rows.indptr, indices, rows.values, shape)
-            elif self.is_bipartite:
-                raise ValueError(
-                    f"a block of {self.n_target} targets and {self.n_source} sources does not "
-                    f"know the degrees of its sources: cut it out of its graph by restrict(), or "
-                    f"give edge weights that are normalised already"
-                )
-            else:
-                matrix = make(self).to(dtype=dtype)
+            matrix = outlive_inference(lambda: self._made(key, make, dtype))
             self._keep((key, dtype), matrix)
         return matrix
+
+    def _made(
+        self, key: Any, make: Callable[["Adjacency"], SparseMatrix], dtype: torch.dtype
+    ) -> SparseMatrix:
+        if self._full is not None:
+            full, targets, local = self._full
+            rows = full._derived(key, make, dtype).select_rows(targets)
+            indices = local.index_select(0, rows.indices).to(torch.int32)
+            shape = (self.n_target, self.n_source)
+            return SparseMatrix._trusted(rows.indptr, indices, rows.values, shape)
+        if self.is_bipartite:
+            raise ValueError(
+                f"a block of {self.n_target} targets and {self.n_source} sources does not know "
+                f"the degrees of its sources: cut it out of its graph by restrict(), or give edge "
+                f"weights that are normalised already"
+            )
+        return make(self).to(dtype=dtype)
 
     def _keep(self, key: Any, matrix: SparseMatrix) -> None:
         if matrix.values is None or not matrix.values.requires_grad:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from graphembed.nn._checks import check_csr, check_index, check_values
-from graphembed.nn._memory import remember
+from graphembed.nn._memory import outlive_inference, remember
 from graphembed.nn._pattern import Pattern, group, starts
 
 
@@ -250,7 +250,7 @@ class SparseMatrix:
             return self._moved(device, dtype)
         key = (device, dtype)
         if key not in self._kept:
-            self._kept[key] = self._moved(device, dtype)
+            self._kept[key] = outlive_inference(lambda: self._moved(device, dtype))
         return self._kept[key]
 
     def _moved(self, device: torch.device, dtype: torch.dtype | None) -> "SparseMatrix":
