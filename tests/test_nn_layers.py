@@ -1,6 +1,7 @@
 """The layers against their formulas, written out densely; gradients; laws; wrong input."""
 
 import copy
+import pickle
 import subprocess
 import sys
 from collections.abc import Callable
@@ -23,9 +24,10 @@ from graphembed.nn import (
     PinSageConv,
     SAGEConv,
     SparseMatrix,
+    _inputs,
+    _ops,
     cheb,
     gcn,
-    sage,
 )
 
 pytestmark = pytest.mark.filterwarnings("ignore:Sparse")
@@ -361,19 +363,21 @@ def test_isolated_node_has_no_neighbours_to_hear(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "module"), [("GCN", gcn), ("Cheb 3", cheb), ("SAGE mean", sage), ("SAGE sum", sage)]
+    ("name", "modules"),
+    [("GCN", (gcn, _inputs)), ("Cheb 3", (cheb,)), ("SAGE mean", (_inputs,))],
 )
 def test_the_narrower_side_is_propagated(
-    name: str, module: Any, monkeypatch: pytest.MonkeyPatch
+    name: str, modules: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     widths = []
-    spmm = module.spmm
+    spmm = _ops.spmm
 
     def watched(matrix: SparseMatrix, x: Tensor, **options: Any) -> Tensor:
         widths.append(x.shape[1])
         return spmm(matrix, x, **options)
 
-    monkeypatch.setattr(module, "spmm", watched)
+    for module in modules:
+        monkeypatch.setattr(module, "spmm", watched)
     for channels in ((7, 4), (3, 8)):
         widths.clear()
         make(name, channels)(features(channels[0]), EDGES)
@@ -419,13 +423,31 @@ def test_bfloat16_is_close(name: str) -> None:
     torch.testing.assert_close(out.double(), expected, rtol=0, atol=0.1 * scale)
 
 
+@pytest.mark.parametrize("channels", [(7, 4), (3, 8)], ids=["wide", "narrow"])
+@pytest.mark.parametrize("name", [name for name in LAYERS if name != "SAGE lstm"])
+def test_autocast(name: str, channels: tuple[int, int]) -> None:
+    layer, x = make(name, channels).float(), features(channels[0]).float().requires_grad_()
+    expected = layer(x, EDGES)
+    with torch.autocast("cpu", torch.bfloat16):
+        out = layer(x, EDGES)
+    scale = float(expected.detach().abs().max())
+    torch.testing.assert_close(out.float(), expected, rtol=0, atol=0.1 * scale)
+    out.sum().backward()
+    assert x.grad.dtype == torch.float32
+    assert torch.isfinite(x.grad).all()
+
+
 @pytest.mark.parametrize("name", LAYERS)
 def test_copies_and_states_are_whole(name: str) -> None:
     layer, x = make(name), features()
     other = LAYERS[name][0](7, 4).double()
     other.load_state_dict(layer.state_dict())
     assert_close(other(x, EDGES), layer(x, EDGES))
-    assert_close(copy.deepcopy(layer)(x, EDGES), layer(x, EDGES))
+    if isinstance(layer, GCNConv):
+        layer.cached = True
+        layer(x, EDGES)
+    for twin in (copy.deepcopy(layer), pickle.loads(pickle.dumps(layer))):
+        assert_close(twin(x, EDGES), layer(x, EDGES))
     other.reset_parameters()
     assert not torch.equal(other(x, EDGES), layer(x, EDGES))
 

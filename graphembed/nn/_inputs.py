@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from graphembed.graph import Graph
+from graphembed.nn._ops import spmm
 from graphembed.nn.adjacency import Adjacency, as_adjacency
 from graphembed.nn.sparse import SparseMatrix, as_sparse_matrix
 
@@ -154,6 +155,26 @@ def multiply_first(x: Rows, adjacency: Adjacency, out_channels: int) -> bool:
     aggregated = adjacency.matrix.n_entries * (in_channels - out_channels)
     multiplied = (adjacency.n_source - adjacency.n_target) * in_channels * out_channels
     return aggregated * _GATHER_COST >= multiplied
+
+
+def add_up(matrix: SparseMatrix, x: Tensor, bias: Tensor | None) -> Tensor:
+    """Sum rows over the entries of a matrix, and add a bias.
+
+    Parameters
+    ----------
+    matrix : SparseMatrix of shape (n_target, n_source)
+        Its values weigh the rows.
+    x : Tensor of shape (n_source, channels)
+        The rows; under autocast of another dtype than the bias.
+    bias : Tensor of shape (channels,), or None
+        What is added to every sum.
+
+    Returns
+    -------
+    Tensor of shape (n_target, channels)
+        The sums.
+    """
+    return spmm(matrix, x, bias=None if bias is None else bias.to(x.dtype))
 
 
 def target_rows(lin: nn.Module, inputs: Inputs) -> Tensor:

@@ -10,6 +10,7 @@ from graphembed.nn._inputs import (
     Edges,
     Features,
     Inputs,
+    add_up,
     multiply_first,
     read_inputs,
     refuse_options,
@@ -112,7 +113,7 @@ class GCNConv(nn.Module):  # type: ignore[misc]
         inputs = read_inputs(x, edge_index, edge_weight)
         rows, matrix = inputs.source, self._matrix(inputs)
         if multiply_first(rows, inputs.adjacency, self.out_channels):
-            return spmm(matrix, self.lin(rows), bias=self.bias)
+            return add_up(matrix, self.lin(rows), self.bias)
         out: Tensor = self.lin(spmm(matrix, rows))
         return out if self.bias is None else out + self.bias
 

@@ -14,12 +14,13 @@ from graphembed.nn._inputs import (
     Features,
     Inputs,
     Rows,
+    add_up,
     multiply_first,
     read_inputs,
     refuse_options,
     target_rows,
 )
-from graphembed.nn._ops import aggregate, spmm
+from graphembed.nn._ops import aggregate
 from graphembed.nn._sites import LayerSites
 from graphembed.nn.adjacency import Adjacency
 from graphembed.nn.linear import Linear, multiply_all, pair_of_widths
@@ -178,9 +179,9 @@ class SAGEConv(nn.Module):  # type: ignore[misc]
         if isinstance(x, SparseMatrix):
             raise TypeError(f"aggr={self.aggr!r} needs dense x without project: x.to_dense()")
         if self.aggr == "mean":
-            return spmm(adjacency.mean_matrix(dtype=x.dtype), x, bias=bias)
+            return add_up(adjacency.mean_matrix(dtype=x.dtype), x, bias)
         if self.aggr in ("sum", "add"):
-            return spmm(adjacency.matrix, x, bias=bias)
+            return add_up(adjacency.matrix, x, bias)
         if self.aggr == "lstm":
             return last_states(self.aggr_module["lstm"], adjacency.matrix, x)
         return aggregate(adjacency.matrix, x, "max")
