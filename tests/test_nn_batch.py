@@ -1,5 +1,8 @@
 """Batches of small graphs, and readouts."""
 
+import re
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -260,3 +263,26 @@ def test_batches_of_esol(data_dir: Path) -> None:
         assert batch.x.shape[1] == 9
         assert batch.edge_attr.shape == (batch.adjacency.matrix.n_entries, 3)
     assert seen == 1128
+
+
+@pytest.mark.data
+def test_the_example_learns(data_dir: Path) -> None:
+    pytest.importorskip("rdkit")
+    pytest.importorskip("torch_geometric")
+    script = Path(__file__).parents[1] / "examples" / "esol_regression.py"
+    if not script.is_file():
+        pytest.skip("the examples are not in this folder")
+    command = [sys.executable, str(script), "--seeds", "1", "--epochs", "5", "--beside-pyg"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=500)
+    assert done.returncode == 0, done.stderr
+    found = re.findall(r"^(gcn|gat) of (\S+): RMSE ([\d.]+) ", done.stdout, re.MULTILINE)
+    assert [(model, layers.partition("_")[0]) for model, layers, _ in found] == [
+        ("gcn", "graphembed.nn"),
+        ("gcn", "torch"),
+        ("gat", "graphembed.nn"),
+        ("gat", "torch"),
+    ]
+    errors = [float(error) for *_, error in found]
+    assert max(errors) < 1.8  # the standard deviation of the targets is 2.1
+    assert errors[0] == pytest.approx(errors[1], abs=0.1)  # the same weights at the start
+    assert errors[2] == pytest.approx(errors[3], abs=0.1)

@@ -24,6 +24,9 @@ from safetensors.torch import load_file, save_file  # noqa: E402
 
 from graphembed.nn import SparseMatrix  # noqa: E402
 
+# torch's own layout of sparse features
+pytestmark = pytest.mark.filterwarnings("ignore:Sparse CSR tensor support is in beta:UserWarning")
+
 MODELS = ["gcn", "cheb", "gat", "sage"]
 N_NODES, N_CLASSES = 120, 3
 
@@ -212,7 +215,7 @@ def test_every_option_is_obeyed(data, option):
 
 def test_options_of_one_model_are_obeyed(data):
     assert fit(data, "gat", heads=2).model_.convs[0].heads == 2
-    assert len(fit(data, "cheb", K=2).model_.convs[0].lins) == 2
+    assert fit(data, "cheb", K=2).model_.K == 2
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -309,7 +312,7 @@ def test_batches_learn(data, model):
 
 @pytest.mark.parametrize("model", BATCH_MODELS)
 def test_batches_do_not_depend_on_threads(data, model):
-    options = {"batch_size": 12, "epochs": 3}
+    options = {"batch_size": 7, "epochs": 3}
     first = fit(data, model, **options)
     for n_jobs in (2, 4):
         assert_same(weights(first), weights(fit(data, model, n_jobs=n_jobs, **options)))

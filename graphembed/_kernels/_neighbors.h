@@ -186,13 +186,18 @@ static inline void ge_choose_arrivals(
     }
 }
 
-/* Where there are many places, they are drawn from the alias table and those that are among the
+static inline int ge_is_drawn(int64_t k, int64_t n)
+{
+    return 2 * n > 3 * k;
+}
+
+/* Unless most places are taken, they are drawn from the alias table and those that are among the
  * chosen are refused. How often that happens does not depend on what comes next, so that after too
  * many refusals the other way may go on. */
 static inline void ge_choose_weighted(const float *weights, const uint64_t *cells, int64_t *places,
     double *keys, int64_t k, int64_t n, uint64_t key)
 {
-    const int64_t n_trials = n > 4 * k ? 2 * k + 8 : 0;
+    const int64_t n_trials = ge_is_drawn(k, n) ? 2 * k + 8 : 0;
     int64_t trial, m = 0;
     for (trial = 0; trial < n_trials && m < k; trial++) {
         const int64_t place
@@ -245,8 +250,6 @@ static inline void ge_sample_row(const ge_in_rows *rows, const ge_slots *slots, 
             places[j] = (int64_t)(rows->cells != NULL
                     ? ge_alias_draw(rows->cells + first, (uint64_t)n, r)
                     : ge_bounded(r, (uint64_t)n));
-            if (rows->cells != NULL) /* the draws stand for the weights */
-                slots->values[slot + j] = (float)(rows->strengths[v] / (double)n);
         }
     } else if (k == n) {
         for (j = 0; j < k; j++)
@@ -254,15 +257,35 @@ static inline void ge_sample_row(const ge_in_rows *rows, const ge_slots *slots, 
     } else if (rows->cells != NULL) {
         ge_choose_weighted(
             rows->weights + first, rows->cells + first, places, slots->keys + slot, k, n, key);
-        ge_weigh_chosen(rows->weights + first, places, k, n, rows->strengths[v],
-            slots->values + slot, ge_stream(key, GE_WAITING));
     } else
         ge_choose(places, k, n, key);
     for (j = 0; j < k; j++) {
         places[j] += first;
         GE_PREFETCH(&rows->indices[places[j]]);
+        if (slots->values != NULL)
+            GE_PREFETCH(&rows->weights[places[j]]);
         if (rows->order != NULL)
             GE_PREFETCH(&rows->order[places[j]]);
+    }
+}
+
+/* What the neighbours of target i count. */
+static inline void ge_weigh_row(const ge_in_rows *rows, const ge_slots *slots, int64_t i)
+{
+    const int32_t v = slots->targets[i];
+    const int64_t slot = slots->indptr[i], k = slots->indptr[i + 1] - slot;
+    const int64_t n = rows->indptr[v + 1] - rows->indptr[v];
+    const int by_weight = rows->cells != NULL && slots->fanout > 0;
+    int64_t j;
+    if (by_weight && slots->replace) { /* the draws stand for the weights */
+        for (j = slot; j < slot + k; j++)
+            slots->values[j] = (float)(rows->strengths[v] / (double)n);
+    } else if (by_weight && k < n) {
+        ge_weigh_chosen(rows->weights, slots->arcs + slot, k, n, rows->strengths[v],
+            slots->values + slot, ge_stream(ge_stream(slots->key, (uint64_t)v), GE_WAITING));
+    } else {
+        for (j = slot; j < slot + k; j++)
+            slots->values[j] = rows->weights[slots->arcs[j]];
     }
 }
 
@@ -275,7 +298,7 @@ static inline void ge_expect_row(const ge_in_rows *rows, const ge_slots *slots, 
     const int64_t k = slots->indptr[i + 1] - slots->indptr[i];
     int64_t j;
     GE_PREFETCH(&rows->strengths[v]);
-    if (slots->replace || n > 4 * k)
+    if (slots->replace || ge_is_drawn(k, n))
         for (j = 0; j < k; j++)
             GE_PREFETCH(
                 &rows->cells[first + (int64_t)ge_bounded(ge_draw(key, (uint64_t)j), (uint64_t)n)]);
@@ -301,12 +324,8 @@ static inline void ge_sample_slots(
         }
         for (j = slots->indptr[group]; j < slots->indptr[last]; j++)
             slots->nodes[j] = rows->indices[slots->arcs[j]];
-        for (i = group; i < last && slots->values != NULL; i++) {
-            const int64_t n = rows->indptr[slots->targets[i] + 1] - rows->indptr[slots->targets[i]];
-            if (!by_weight || (!slots->replace && slots->indptr[i + 1] - slots->indptr[i] == n))
-                for (j = slots->indptr[i]; j < slots->indptr[i + 1]; j++)
-                    slots->values[j] = rows->weights[slots->arcs[j]];
-        }
+        for (i = group; i < last && slots->values != NULL; i++)
+            ge_weigh_row(rows, slots, i);
         for (j = slots->indptr[group]; j < slots->indptr[last] && rows->order != NULL; j++)
             slots->arcs[j] = rows->order[slots->arcs[j]];
     }

@@ -1,6 +1,21 @@
 import numpy as np
 from numpy.typing import NDArray
 
+def count_targets(
+    indices: NDArray[np.int32],
+    counts: NDArray[np.int64],
+    begin: int,
+    end: int,
+) -> None: ...
+def deal_by_target(
+    indptr: NDArray[np.int64],
+    indices: NDArray[np.int32],
+    places: NDArray[np.int64],
+    sources: NDArray[np.int32],
+    order: NDArray[np.int64],
+    begin: int,
+    end: int,
+) -> None: ...
 def layer_key(seed: int, batch: int, layer: int) -> int: ...
 def count_slots(
     indptr: NDArray[np.int64],

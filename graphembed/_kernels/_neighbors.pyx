@@ -44,6 +44,39 @@ cdef extern from "_neighbors.h" nogil:
     )
 
 
+def count_targets(
+    const int32_t[::1] indices,    # IN   (n_arcs,)
+    int64_t[::1] counts,           # IN OUT  (n_nodes,), zero at first
+    int64_t begin,
+    int64_t end,
+):
+    """Count the arcs begin .. end - 1 by target; one thread."""
+    cdef int64_t arc
+    with nogil:
+        for arc in range(begin, end):
+            counts[indices[arc]] += 1
+
+
+def deal_by_target(
+    const int64_t[::1] indptr,     # IN   (n_nodes + 1,)
+    const int32_t[::1] indices,    # IN   (n_arcs,)
+    int64_t[::1] places,           # IN OUT  (n_nodes,): where the next arc of a target goes
+    int32_t[::1] sources,          # OUT  (n_arcs,), by target
+    int64_t[::1] order,            # OUT  (n_arcs,), arc at every place
+    int64_t begin,
+    int64_t end,
+):
+    """Deal the arcs of the sources begin .. end - 1 to their targets, in order; one thread."""
+    cdef int64_t source, arc, place
+    with nogil:
+        for source in range(begin, end):
+            for arc in range(indptr[source], indptr[source + 1]):
+                place = places[indices[arc]]
+                places[indices[arc]] = place + 1
+                sources[place] = <int32_t>source
+                order[place] = arc
+
+
 def layer_key(uint64_t seed, uint64_t batch, uint64_t layer) -> int:
     """Return the key of one layer of one batch."""
     return stream(stream(seed, batch), layer)

@@ -1,5 +1,6 @@
 """What loaders return: a graph with labels, with features and masks too, or many small graphs."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
@@ -190,6 +191,9 @@ class GraphDataset:
 
     def __len__(self) -> int:
         return len(self.graphs)
+
+    def __iter__(self) -> Iterator[GraphSample]:
+        return iter(self.graphs)
 
     def __getitem__(self, i: int) -> GraphSample:
         return self.graphs[i]

@@ -120,6 +120,7 @@ def fit(
     split: Split,
     *,
     seed: int,
+    n_threads: int,
     verbose: int,
     callbacks: Sequence[Callable[..., Any]],
 ) -> tuple[GraphModel, dict[str, list[float]], int]:
@@ -154,7 +155,7 @@ def fit(
             history = train(
                 model,
                 optimizer,
-                _batches(settings, model, data, y, train_rows, seed),
+                _batches(settings, model, data, y, train_rows, seed, n_threads),
                 epochs=settings.epochs,
                 validate=validate,
                 stopping=stopping,
@@ -182,7 +183,13 @@ class _Batches:
 
 
 def _batches(
-    settings: Settings, model: GraphModel, data: Data, y: Tensor, rows: Tensor, seed: int
+    settings: Settings,
+    model: GraphModel,
+    data: Data,
+    y: Tensor,
+    rows: Tensor,
+    seed: int,
+    n_threads: int,
 ) -> Iterable[Part]:
     """What an epoch goes through: one part, or the batches of a loader."""
     if settings.batch_size is None:
@@ -199,7 +206,7 @@ def _batches(
         y=y,
         shuffle=True,
         random_state=seed,
-        n_jobs=torch.get_num_threads(),
+        n_jobs=n_threads,
         subgraph=subgraph,
     )
     return _Batches(loader, data.adjacency.device, subgraph=subgraph)

@@ -49,8 +49,8 @@ class NodeClassifier(BaseEstimator):  # type: ignore[misc]  # scikit-learn is no
     on the first layer alone; "cheb" is their Chebyshev model of order 2. "gat" is that of
     Velickovic et al. (2018, section 3.3) and their program: patience of 100 epochs on loss and
     accuracy of the validation nodes, at most 1000 epochs; 200 epochs where there are no such nodes.
-    Hamilton et al. (2017) have mean aggregation and ReLU; the rest of "sage" was chosen on the
-    validation nodes of Cora and CiteSeer.
+    Hamilton et al. (2017) have mean aggregation and ReLU; the rest of "sage" was chosen by the loss
+    on the validation nodes of Cora and CiteSeer.
 
     Parameters
     ----------
@@ -130,11 +130,14 @@ class NodeClassifier(BaseEstimator):  # type: ignore[misc]  # scikit-learn is no
     Notes
     -----
     Without `batch_size` only those rows are computed that the loss depends on, and an epoch takes
-    O(entries of X * hidden + n_edges * hidden) at most. Memory: graph, features, and for each layer
-    a matrix of n_nodes rows with its gradient. The graph and the features of `fit` are kept for
+    O(entries of X * hidden + n_edges * hidden) at most. Memory: the graph; the features, those rows
+    that training nodes depend on a second time and those for validation nodes a third; and for each
+    layer a matrix of n_nodes rows with its gradient. Graph and features of `fit` are kept for
     `predict`. Features of which less than a fifth is not zero are kept and multiplied as a sparse
     matrix, and numbers are float32. Edge weights multiply messages; "gat" has no use for them and
-    asks for ``weight=None``. Torch's generators and number of threads are left as they were.
+    asks for ``weight=None``. With `batch_size` the threads sample, and `fit` computes on one, since
+    torch's products of few rows depend on the number of threads. Torch's generators and number of
+    threads are left as they were.
 
     References
     ----------
@@ -271,7 +274,8 @@ class NodeClassifier(BaseEstimator):  # type: ignore[misc]  # scikit-learn is no
         engine = self._engine()
         device = engine.find_device(self.device)
         seed = draw_seed(self.random_state)
-        with engine.threads(n_threads):
+        # Products of the few rows of a batch depend on the threads that torch has; see Notes.
+        with engine.threads(n_threads if self.batch_size is None else 1):
             data = engine.Data.of(graph, features, device)
             model, history, best_epoch = engine.fit(
                 settings,
@@ -279,6 +283,7 @@ class NodeClassifier(BaseEstimator):  # type: ignore[misc]  # scikit-learn is no
                 labels.codes,
                 split,
                 seed=seed,
+                n_threads=n_threads,
                 verbose=int(self.verbose),
                 callbacks=tuple(self.callbacks or ()),
             )

@@ -1,6 +1,6 @@
 """Many small graphs as one graph of as many components, and readouts: one row for each graph."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -105,7 +105,7 @@ class GraphLoader:
 
     Parameters
     ----------
-    graphs : sequence of graphs
+    graphs : iterable of graphs
         Such as a `GraphDataset`, or a list of `GraphSample` or of PyG's ``Data``: anything with
         `x` and `edge_index`, and with or without `edge_attr` and `y`.
     batch_size : int, default=32
@@ -135,7 +135,7 @@ class GraphLoader:
 
     def __init__(
         self,
-        graphs: Sequence[Any],
+        graphs: Iterable[Any],
         batch_size: int = 32,
         *,
         shuffle: bool = False,

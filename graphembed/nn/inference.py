@@ -77,13 +77,13 @@ def _layer(
 ) -> Tensor:
     """Outputs of one layer at all nodes."""
     n_nodes = x.shape[0]
+    rows = _Rows(x)
 
     def part(first: int) -> Tensor:
         last = min(first + batch_size, n_nodes)
         targets = torch.arange(first, last, device=adjacency.device)
         block, sources = adjacency.restrict(targets)
-        sources = sources.to(x.device)
-        read = x.select_rows(sources) if isinstance(x, SparseMatrix) else x[sources]
+        read = rows.gather(sources.to(x.device))
         result: Tensor = model.layer(k, read.to(device), block.to(device)).to(x.device)
         return result
 
@@ -95,6 +95,24 @@ def _layer(
     for first in range(batch_size, n_nodes, batch_size):
         out[first : first + batch_size] = part(first)
     return out
+
+
+class _Rows:
+    """Rows of a matrix, gathered into the same memory again and again: new pages cost more."""
+
+    def __init__(self, x: Any) -> None:
+        self._x = x
+        self._buffer = torch.empty(0)
+
+    def gather(self, index: Tensor) -> Any:
+        """Rows of some numbers; those of a tensor are good until the next call."""
+        x = self._x
+        if isinstance(x, SparseMatrix):
+            return x.select_rows(index)
+        if len(index) > len(self._buffer):
+            self._buffer = x.new_empty(len(index), *x.shape[1:])
+        out = self._buffer[: len(index)]
+        return torch.index_select(x, 0, index, out=out)
 
 
 def _set_training(modules: list[nn.Module]) -> None:

@@ -22,6 +22,7 @@ from graphembed._validation import (
 from graphembed.graph import Graph
 from graphembed.nn.adjacency import Adjacency
 from graphembed.nn.sparse import SparseMatrix, as_sparse_matrix
+from graphembed.samplers._seeds import check_seeds, refuse_repeated
 from graphembed.samplers._tables import random_order
 from graphembed.samplers.neighbors import NeighborBatch, NeighborBlock, NeighborSampler
 
@@ -344,28 +345,9 @@ def _seed_indices(seeds: Any, n_nodes: int) -> NDArray[np.int64]:
         if found.shape != (n_nodes,):
             raise ValueError(f"a mask must have the shape ({n_nodes},), got seeds of {found.shape}")
         return np.flatnonzero(found)
-    if found.shape == (0,):
-        return np.empty(0, np.int64)
-    if found.ndim != 1 or found.dtype.kind not in "iu":
-        raise ValueError(
-            "seeds must be a vector of node indices or a boolean mask, got the dtype "
-            f"{found.dtype} and the shape {found.shape}"
-        )
-    bad = np.flatnonzero((found < 0) | (found >= n_nodes))
-    if len(bad):
-        raise IndexError(
-            f"seeds must be in [0, {n_nodes}), got {found[bad[0]]} at position {bad[0]}"
-        )
-    is_seen = np.zeros(n_nodes, bool)
-    is_seen[found] = True
-    if np.count_nonzero(is_seen) < len(found):
-        values, counts = np.unique(found, return_counts=True)
-        repeated = values[counts > 1][0]
-        where = np.flatnonzero(found == repeated)
-        raise ValueError(
-            f"seeds must be different, got {repeated} at positions {where[0]} and {where[1]}"
-        )
-    return found.astype(np.int64)
+    checked = check_seeds(found, n_nodes)
+    refuse_repeated(checked)
+    return checked.astype(np.int64)
 
 
 def _rows(x: Any, rows: Tensor) -> Any:

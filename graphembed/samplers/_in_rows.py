@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from graphembed._kernels import _neighbors
+from graphembed._threads import run_parallel
 from graphembed.graph import Graph
 
 
@@ -19,17 +20,24 @@ class InRows:
     order: NDArray[np.int64]
 
 
-def in_rows(graph: Graph, n_threads: int) -> InRows:
-    """Sort the arcs by target; those of an undirected graph are sorted so already."""
+def in_rows(graph: Graph) -> InRows:
+    """Deal the arcs to their targets; those of an undirected graph lie so already."""
     if not graph.directed:
         return InRows(graph.indptr, graph.indices, graph.weights, np.empty(0, np.int64))
-    shape = (graph.n_nodes, graph.n_nodes)
-    arcs = np.arange(graph.n_arcs)
-    by_target = sp.csr_array((arcs, graph.indices, graph.indptr), shape).tocsc()
-    order = by_target.data
-    return InRows(
-        by_target.indptr.astype(np.int64, copy=False),
-        by_target.indices.astype(np.int32, copy=False),
-        None if graph.weights is None else graph.weights[order],
-        order,
-    )
+    n_nodes, n_arcs = graph.n_nodes, graph.n_arcs
+    indptr = np.zeros(n_nodes + 1, np.int64)
+    sources, order = np.empty(n_arcs, np.int32), np.empty(n_arcs, np.int64)
+
+    def count(begin: int, end: int, n: int) -> None:
+        _neighbors.count_targets(graph.indices, indptr[1:], begin, end)
+
+    run_parallel(count, n_arcs, 1, work=n_arcs)
+    np.cumsum(indptr, out=indptr)
+    places = indptr[:-1].copy()
+
+    def deal(begin: int, end: int, n: int) -> None:
+        _neighbors.deal_by_target(graph.indptr, graph.indices, places, sources, order, begin, end)
+
+    run_parallel(deal, n_nodes, 1, work=n_arcs)
+    weights = None if graph.weights is None else graph.weights[order]
+    return InRows(indptr, sources, weights, order)

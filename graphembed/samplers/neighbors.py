@@ -23,6 +23,7 @@ from graphembed._validation import (
 from graphembed.graph import Graph
 from graphembed.samplers._in_rows import in_rows
 from graphembed.samplers._numbers import Numbers
+from graphembed.samplers._seeds import check_seeds, refuse_repeated
 from graphembed.samplers._tables import alias_cells, row_sums
 
 __all__ = ["NeighborBatch", "NeighborBlock", "NeighborSampler"]
@@ -163,8 +164,9 @@ class NeighborSampler:
     arc, 4 more with weights. A batch takes 12 to 16 bytes per sampled edge (24 while edges are
     drawn by weight) and, while it is sampled, 12 to 24 per node.
 
-    The time is linear in the sampled edges; but a few nodes, where some neighbours outweigh all
-    others, take time linear in their degree.
+    Construction takes O(n_nodes + n_arcs) time if the graph is directed or has weights. A batch
+    takes time linear in the sampled edges; only where few neighbours outweigh all others, time
+    linear in the degree.
 
     Examples
     --------
@@ -204,7 +206,7 @@ class NeighborSampler:
         self.weighted = graph.weights is not None if weighted is None else bool(weighted)
         self._seed = draw_seed(random_state)
         self._n_threads = effective_n_threads(n_jobs)
-        rows = in_rows(graph, self._n_threads)
+        rows = in_rows(graph)
         self._rows = rows
         self._weights = _NO_VALUES if rows.weights is None else rows.weights
         self._cells, self._strengths = np.empty(0, np.uint64), np.empty(0, np.float64)
@@ -288,17 +290,11 @@ class NeighborSampler:
     def _start(self, seeds: ArrayLike, batch: int) -> Numbers:
         """Check the arguments of a batch and number its seeds."""
         check_params({"batch": batch}, {"batch": int_at_least(0, bits=64)})
-        seeds = _check_seeds(seeds, self.graph.n_nodes)
+        checked = check_seeds(seeds, self.graph.n_nodes)
         numbers = Numbers(self.graph.n_nodes)
-        numbers.number(seeds.copy())
-        if numbers.count < len(seeds):
-            values, first, counts = np.unique(seeds, return_index=True, return_counts=True)
-            repeated = int(values[counts > 1][np.argmin(first[counts > 1])])
-            where = np.flatnonzero(seeds == repeated)
-            raise ValueError(
-                f"seeds must be different, got {repeated} at positions {where[0]} and {where[1]}: "
-                "use numpy.unique, whose return_inverse leads back to the repeated ones"
-            )
+        numbers.number(checked.copy())
+        if numbers.count < len(checked):
+            refuse_repeated(checked)
         return numbers
 
     def _draw(
@@ -328,20 +324,3 @@ class NeighborSampler:
         steps = n_slots * (8 if len(self._cells) else 2)
         run_parallel(sample, len(targets), self._n_threads, work=steps)
         return slots, arcs, nodes, values
-
-
-def _check_seeds(seeds: ArrayLike, n_nodes: int) -> NDArray[np.int32]:
-    """Node indices as int32, or an error that names the first bad position."""
-    found = np.asarray(seeds)
-    if found.ndim != 1:
-        raise ValueError(f"seeds must have one dimension, got the shape {found.shape}")
-    if len(found) == 0:
-        return np.empty(0, np.int32)
-    if found.dtype.kind not in "iu":
-        hint = " (numpy.flatnonzero turns a mask into them)" if found.dtype.kind == "b" else ""
-        raise ValueError(f"seeds must be node indices{hint}, got the dtype {found.dtype}")
-    bad = (found < 0) | (found >= n_nodes)
-    if bad.any():
-        where = int(np.argmax(bad))
-        raise IndexError(f"seeds must be in [0, {n_nodes}), got {found[where]} at position {where}")
-    return found.astype(np.int32)
