@@ -17,7 +17,7 @@ from graphembed.estimators._node_data import (
     read_mask,
     read_split,
 )
-from graphembed.estimators._settings import Settings, check, resolve
+from graphembed.estimators._settings import SECOND_ORDER, Settings, check, resolve
 from graphembed.estimators._trained import as_door
 from graphembed.graph import Graph
 
@@ -73,8 +73,9 @@ class NodeClassifier(BaseEstimator):  # type: ignore[misc]  # scikit-learn is no
         Attention heads of the hidden layers of "gat".
     K : int, optional
         Polynomials of "cheb".
-    optimizer : {"adam", "adamw", "sgd"}, default="adam"
-        "sgd" has momentum 0.9.
+    optimizer : {"adam", "adamw", "sgd", "kfac", "ngd", "thor"}, default="adam"
+        "sgd" has momentum 0.9. The last three are `graphembed.optim.KFACSGD`, `NGD` and `THOR`,
+        which need far fewer epochs, each of which costs more; they train on one thread.
     lr : float, optional
         Step size.
     weight_decay : float, optional
@@ -274,8 +275,10 @@ class NodeClassifier(BaseEstimator):  # type: ignore[misc]  # scikit-learn is no
         engine = self._engine()
         device = engine.find_device(self.device)
         seed = draw_seed(self.random_state)
-        # Products of the few rows of a batch depend on the threads that torch has; see Notes.
-        with engine.threads(n_threads if self.batch_size is None else 1):
+        # Products of the few rows of a batch, or of factors, depend on the threads that torch has;
+        # see Notes.
+        is_whole = self.batch_size is None and self.optimizer not in SECOND_ORDER
+        with engine.threads(n_threads if is_whole else 1):
             data = engine.Data.of(graph, features, device)
             model, history, best_epoch = engine.fit(
                 settings,

@@ -70,7 +70,7 @@ class KFAC:
         2021). "auto" takes Cholesky up to 512 columns, then "dual" if it can, then "thor".
     block_size : int, default=128
         Width of the blocks of "thor".
-    kl_clip : float or None, default=1e-2
+    kl_clip : float or None, default=1e-3
         Largest ``lr^2 <v, V>`` of a step v; longer ones are scaled down. None: no limit.
     weight_decay : float or callable, default=0
         L2 penalty, added to the gradient before it is preconditioned since it is part of what is
@@ -126,7 +126,7 @@ class KFAC:
         loss: str = "cross_entropy",
         method: str = "auto",
         block_size: int = 128,
-        kl_clip: float | None = 1e-2,
+        kl_clip: float | None = 1e-3,
         weight_decay: float | Callable[[str], float] = 0.0,
         skip: Iterable[str] = (),
         unlabeled_weight: float = 0.0,
