@@ -449,3 +449,38 @@ def test_updates_are_descent_directions(fisher, method, damping):
             if id(p) in ids
         ]
         assert sum((a * b).sum() for a, b in pairs) > 0
+
+
+@pytest.mark.parametrize("loss", ["mse", "cross_entropy"])
+@pytest.mark.parametrize("approx", ["reduce", "expand"])
+def test_factors_of_a_perceptron_are_those_of_curvlinops(loss, approx):
+    curvlinops = pytest.importorskip("curvlinops")
+    torch.manual_seed(0)
+    layers = [nn.Linear(4, 5), nn.ReLU(), nn.Linear(5, 3)]
+    model = nn.Sequential(*layers).double()
+    x = torch.randn(7, 4, dtype=torch.float64)
+    if loss == "mse":
+        y, loss_function = torch.randn(7, 3, dtype=torch.float64), nn.MSELoss()
+    else:
+        y, loss_function = torch.randint(3, (7,)), nn.CrossEntropyLoss()
+    with KFAC(model, approx=approx, fisher="exact", loss=loss, kl_clip=None) as pre:
+        loss_function(model(x), y).backward()
+        pre.step()
+    parameters = list(model.parameters())
+    theirs = curvlinops.KFACLinearOperator(
+        model,
+        loss_function,
+        parameters,
+        [(x, y)],
+        fisher_type="type-2",
+        kfac_approx=approx,
+        separate_weight_and_bias=False,
+        check_deterministic=False,
+    )
+    directions = [torch.randn_like(p) for p in parameters]
+    wanted = theirs @ directions
+    for block, k in zip(pre.blocks, (2, 0), strict=True):
+        joint = torch.cat([directions[k], directions[k + 1].unsqueeze(1)], dim=1)
+        found = block.curvature(joint)
+        torch.testing.assert_close(found[:, :-1], wanted[k])
+        torch.testing.assert_close(found[:, -1], wanted[k + 1])

@@ -6,7 +6,7 @@ from typing import Any, Final
 from graphembed.estimators._settings import Settings
 from graphembed.nn.models import GraphModel
 from graphembed.nn.training import Part, parameter_groups
-from graphembed.optim import NGD, THOR, KFACSGD
+from graphembed.optim import KFACSGD, NGD, THOR
 
 _OPTIMIZERS: Final[Mapping[str, Any]] = {"kfac": KFACSGD, "ngd": NGD, "thor": THOR}
 # Nothing of these is linear in rows; that their gradients stay as they are is no news to anybody.
