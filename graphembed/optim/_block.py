@@ -224,9 +224,8 @@ class Block:
         rows = gradient.to(self.g.value.dtype) if self.g.value is not None else gradient
         if isinstance(inverse, EigenInverse):
             return inverse.apply(rows)
-        # G is symmetric and so is its inverse.
         outer: Any = self.g_inverse
-        product: Tensor = inverse.apply(outer.apply(rows.t()).t())
+        product: Tensor = inverse.apply(outer.apply_left(rows))
         return product
 
     def conditions(self) -> dict[str, float]:
@@ -269,13 +268,16 @@ class Block:
         if state["g_inverse"] is not None:
             self.g_inverse = BlockInverse(**state["g_inverse"])
 
-    def write(self, value: Tensor) -> None:
-        """Put a matrix in the place of the gradients."""
+    def write(self, value: Tensor, scale: Tensor | None = None) -> None:
+        """Put a matrix, times `scale`, in the place of the gradients."""
         start = 0
         for parameter in self.parameters:
             width = 1 if parameter.dim() == 1 else parameter.shape[1]
-            part = value[:, start : start + width]
-            parameter.grad.copy_(part.reshape(parameter.shape))
+            part = value[:, start : start + width].view_as(parameter)
+            if scale is None or part.dtype != parameter.grad.dtype:
+                parameter.grad.copy_(part if scale is None else part * scale)
+            else:
+                torch.mul(part, scale, out=parameter.grad)
             start += width
 
 

@@ -97,6 +97,8 @@ class RowFactor:
         self.max_rows = max_rows
         self.rows: list[Tensor] = []
         self.weights: list[float] = []
+        self._matrix: Tensor | None = None
+        self._trace: Tensor | None = None
 
     def update(self, new: Tensor, decay: float) -> bool:
         """Move the average to ``decay * old + (1 - decay) * new``.
@@ -115,6 +117,7 @@ class RowFactor:
         """
         if self.rows and (new is self.rows[0] or _equal(new, self.rows[0])):
             return False
+        self._matrix = self._trace = None
         weight = 1.0 if not self.rows else 1 - decay
         self.rows = [new, *self.rows]
         self.weights = [weight, *(decay * old for old in self.weights)]
@@ -125,13 +128,16 @@ class RowFactor:
 
     def matrix(self) -> Tensor:
         """U, of shape (m, dim); rows that are not finite count as zero."""
-        total = sum(self.weights)
-        parts = [
-            rows * (weight / total) ** 0.5
-            for rows, weight in zip(self.rows, self.weights, strict=True)
-        ]
-        u = parts[0] if len(parts) == 1 else torch.cat(parts)
-        return torch.where(u.isfinite().all(dim=1, keepdim=True), u, torch.zeros_like(u))
+        if self._matrix is None:
+            total = sum(self.weights)
+            parts = [
+                rows * (weight / total) ** 0.5
+                for rows, weight in zip(self.rows, self.weights, strict=True)
+            ]
+            u = torch.cat(parts)
+            is_finite = u.isfinite().all(dim=1, keepdim=True)
+            self._matrix = torch.where(is_finite, u, torch.zeros_like(u))
+        return self._matrix
 
     def multiply(self, rows: Tensor) -> Tensor:
         """Rows times the matrix."""
@@ -146,10 +152,13 @@ class RowFactor:
         """Take what `state` has returned."""
         self.rows, self.weights = list(state["rows"]), list(state["weights"])
         self.max_rows = state["max_rows"]
+        self._matrix = self._trace = None
 
     def trace(self) -> Tensor:
         """The trace of ``U^T U``."""
-        return self.matrix().square().sum()
+        if self._trace is None:
+            self._trace = self.matrix().square().sum()
+        return self._trace
 
 
 def split_columns(rows: Tensor, n_blocks: int, block_size: int) -> Tensor:

@@ -54,6 +54,12 @@ class BlockInverse:
         parts = split_columns(rows, n_blocks, block_size) @ self.value
         return parts.transpose(0, 1).reshape(len(rows), -1)[:, : rows.shape[1]]
 
+    def apply_left(self, columns: Tensor) -> Tensor:
+        """Multiply columns by the inverse, which is symmetric."""
+        if len(self.value) == 1:
+            return self.value[0] @ columns
+        return self.apply(columns.t()).t()
+
     def tensors(self) -> dict[str, Tensor]:
         """What it consists of, for checkpoints."""
         return {"value": self.value}

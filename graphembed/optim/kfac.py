@@ -236,7 +236,7 @@ class KFAC:
             follows.note(self.n_steps, loss, pairs)
         scale = self._trust_region(pairs)
         for block, _, value in pairs:
-            block.write(value if scale is None else value * scale)
+            block.write(value, scale)
         self._last = {"pairs": pairs, "scale": scale}
         self.n_steps += 1
 
@@ -295,7 +295,10 @@ class KFAC:
             lr = float(self._optimizer.param_groups[0]["lr"])
         if lr is None:
             raise ValueError("KFAC: kl_clip needs lr, got None: give lr, attach(), or kl_clip=None")
-        products = torch.stack([(value * gradient).sum() for _, gradient, value in pairs]).sum()
+        products = sum(
+            torch.dot(value.flatten(), gradient.to(value.dtype).flatten())
+            for _, gradient, value in pairs
+        )
         return (
             (self.kl_clip / (self._value(lr) ** 2 * products)).sqrt().nan_to_num(1.0).clamp(max=1)
         )
