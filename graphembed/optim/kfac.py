@@ -295,13 +295,13 @@ class KFAC:
             lr = float(self._optimizer.param_groups[0]["lr"])
         if lr is None:
             raise ValueError("KFAC: kl_clip needs lr, got None: give lr, attach(), or kl_clip=None")
-        products = sum(
+        products = [
             torch.dot(value.flatten(), gradient.to(value.dtype).flatten())
             for _, gradient, value in pairs
-        )
-        return (
-            (self.kl_clip / (self._value(lr) ** 2 * products)).sqrt().nan_to_num(1.0).clamp(max=1)
-        )
+        ]
+        total = products[0] if len(products) == 1 else torch.stack(products).sum()
+        # 1 / sqrt(0) is infinite, and more than enough.
+        return total.clamp(min=0).mul(self._value(lr) ** 2 / self.kl_clip).rsqrt().clamp(max=1)
 
     # -- Factors -------------------------------------------------------------------------------
 
