@@ -25,7 +25,7 @@ from graphembed.datasets import load_planetoid
 from graphembed.nn import SparseMatrix
 from graphembed.nn.models import GCN
 from graphembed.nn.training import Part, evaluate, make_optimizer, parameter_groups
-from graphembed.optim import NGD, THOR, KFACAdam, KFACSGD, pseudo_label_loss
+from graphembed.optim import KFACSGD, NGD, THOR, KFACAdam, pseudo_label_loss
 
 EPOCHS = 200
 ADAM_RATES = (0.01, 0.02, 0.05, 0.1, 0.2)
@@ -52,6 +52,7 @@ class PaperGCN(GCN):
     """Without dropout of the features."""
 
     def layer(self, k: int, x: Any, edges: Any) -> Any:
+        """Apply a layer, the first one without dropout."""
         p, self.dropout.p = self.dropout.p, self.dropout.p if k else 0.0
         out = super().layer(k, x, edges)
         self.dropout.p = p
@@ -79,9 +80,11 @@ class Problem:
         }
 
     def model(self) -> GCN:
+        """A model with new parameters."""
         return (PaperGCN if self.is_paper else GCN)(self.x.shape[1], 16, self.n_classes)
 
     def loss(self, model: GCN, gamma: float | None, epoch: int) -> Any:
+        """Cross-entropy of the labelled nodes, with `gamma` also of the predicted classes."""
         if gamma is None:
             part = self.parts["train"]
             return F.cross_entropy(part.logits(model), part.y)
@@ -149,9 +152,7 @@ def summary(runs: list[Row], targets: list[float]) -> Row:
         ends = [len(r["seconds"]) - 1 if k is None else k for r, k in zip(runs, hits, strict=True)]
         row[name] = target
         row[f"hits_{name}"] = sum(k is not None for k in hits)
-        row[f"epochs_{name}"] = statistics.median(
-            EPOCHS if k is None else k + 1 for k in hits
-        )
+        row[f"epochs_{name}"] = statistics.median(EPOCHS if k is None else k + 1 for k in hits)
         row[f"ms_{name}"] = 1e3 * statistics.median(
             r["seconds"][k] for r, k in zip(runs, ends, strict=True)
         )

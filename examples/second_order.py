@@ -94,11 +94,12 @@ for (name, runs), color in zip(results.items(), COLORS, strict=True):
     band(over_seconds, np.median(seconds, axis=0), losses, name, color)
     best = losses.min(axis=1).mean()
     print(f"{name}: best validation loss {best:.3f}, {1e3 * seconds[:, -1].mean():.0f} ms")
-over_epochs.set(xlabel="epoch", ylabel="validation loss", title=args.dataset)
+over_epochs.set(xlabel="epoch", ylabel="validation loss")
 over_seconds.set(xlabel="seconds of training")
 for ax in (over_epochs, over_seconds):
     ax.grid(alpha=0.25, linewidth=0.6)
     ax.spines[["top", "right"]].set_visible(False)
 over_seconds.legend(frameon=False)
+figure.suptitle(args.dataset)
 figure.savefig(args.output)
 print(f"{args.output}: the curves")

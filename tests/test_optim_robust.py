@@ -156,6 +156,18 @@ def test_scaled_and_unscaled_losses_take_the_same_step():
         torch.testing.assert_close(a, b)
 
 
+def test_gradients_that_are_still_scaled_are_refused():
+    edges, x = graph()
+    model = gcn().float()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, fused=True)
+    pre = KFAC(model, rows=ROWS).attach(optimizer)
+    scaler = torch.amp.GradScaler("cpu", init_scale=2.0**4)
+    scaler.scale(F.cross_entropy(model(x.float(), edges)[ROWS], Y)).backward()
+    with pytest.raises(RuntimeError, match="unscale_"):
+        scaler.step(optimizer)
+    pre.close()
+
+
 def test_bfloat16_has_factors_in_single_precision():
     x = torch.randn(14, 4, generator=torch.Generator().manual_seed(0))
     torch.manual_seed(0)

@@ -181,9 +181,9 @@ def _numpy(arrays: Arrays, case: dict[str, Any], threads: int) -> Run:
 def _training(arrays: Arrays, case: dict[str, Any], threads: int) -> Run:
     """GraphSAGE with mini-batches: the parts one after the other, then with batches made ahead."""
     import torch
-    from graphembed.nn.models import GraphSAGE
 
     from graphembed.nn.loader import NeighborLoader
+    from graphembed.nn.models import GraphSAGE
 
     torch.set_num_threads(threads)
     torch.manual_seed(0)

@@ -88,11 +88,28 @@ class PinSageConv(nn.Module):  # type: ignore[misc]
         return F.normalize(z, dim=1)
 
     def site_outputs(self) -> tuple[nn.Module, ...]:
-        """Where gradients of linear sites are taken."""
+        """Where gradients of linear sites are taken.
+
+        Returns
+        -------
+        tuple of torch.nn.Module
+            Modules whose outputs are the z of the sites.
+        """
         return (self.lin_pool, self.lin_neighbors)
 
     def linear_sites(self, *args: Any, **kwargs: Any) -> LayerSites:
-        """How the weights act on rows, for the arguments of `forward`."""
+        """How the weights act on rows, for second-order optimizers.
+
+        Parameters
+        ----------
+        *args, **kwargs : Any
+            As those of `forward`.
+
+        Returns
+        -------
+        LayerSites
+            Blocks of weights with their rows, and the ways through the layer.
+        """
         return _layer_sites.pinsage(self, *args, **kwargs)
 
     def __repr__(self) -> str:

@@ -154,12 +154,29 @@ class SAGEConv(nn.Module):  # type: ignore[misc]
         return F.normalize(self.unscaled(out), dim=-1) if self.normalize else out
 
     def site_outputs(self) -> tuple[nn.Module, ...]:
-        """Where gradients of linear sites are taken."""
+        """Where gradients of linear sites are taken.
+
+        Returns
+        -------
+        tuple of torch.nn.Module
+            Modules whose outputs are the z of the sites.
+        """
         output = self.unscaled if self.normalize else self
         return (self.lin, output) if self.project else (output,)
 
     def linear_sites(self, *args: Any, **kwargs: Any) -> LayerSites:
-        """How the weights act on rows, for the arguments of `forward`."""
+        """How the weights act on rows, for second-order optimizers.
+
+        Parameters
+        ----------
+        *args, **kwargs : Any
+            As those of `forward`.
+
+        Returns
+        -------
+        LayerSites
+            Blocks of weights with their rows, and the ways through the layer.
+        """
         return _layer_sites.sage(self, *args, **kwargs)
 
     def _transform_first(self, source: Rows, inputs: Inputs) -> Tensor:

@@ -109,11 +109,23 @@ class LevenbergMarquardt:
             self._before = _number(loss), kept
 
     def state_dict(self) -> dict[str, Any]:
-        """The damping; a look that is due is left out after a resume."""
+        """Return the damping; a look that is due is left out after a resume.
+
+        Returns
+        -------
+        dict
+            For `load_state_dict`.
+        """
         return {"value": self.value}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take what `state_dict` has returned."""
+        """Take what `state_dict` has returned.
+
+        Parameters
+        ----------
+        state : dict
+            The damping.
+        """
         self.value = state["value"]
         self._before = None
 

@@ -139,35 +139,6 @@ def _trained(site: LinearSite) -> LinearSite | None:
     )
 
 
-def loss_row_matrix(
-    rows: Tensor | None, n_outputs: int, weights: Tensor | None, dtype: torch.dtype, device: Any
-) -> tuple[SparseMatrix, Tensor]:
-    """Select rows of the output, times the roots of their weights.
-
-    Parameters
-    ----------
-    rows : Tensor of integers, optional
-        The rows; None means all.
-    n_outputs : int
-        Rows of the model's output.
-    weights : Tensor of shape (n,), optional
-        Their weights; by default 1.
-    dtype : torch.dtype
-        Of the values.
-    device : torch.device
-        Of the result.
-
-    Returns
-    -------
-    SparseMatrix of shape (n, n_outputs), and Tensor of shape (n,)
-        The matrix, and the weights.
-    """
-    index = torch.arange(n_outputs, device=device) if rows is None else rows
-    if weights is None:
-        weights = torch.ones(len(index), dtype=dtype, device=device)
-    return selection(index, weights.sqrt(), n_outputs), weights
-
-
 def input_rows(call: SiteCall, approx: str, cache: PathCache, dtype: torch.dtype) -> Any:
     """Rows U of a site such that its input factor is ``U^T U / mass``.
 

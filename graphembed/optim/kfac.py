@@ -8,15 +8,16 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from graphembed._validation import check_params, float_in, int_at_least, one_of
-from graphembed.nn._checks import check_index
+from graphembed._validation import check_params, float_in, int_at_least, one_of, optional
 from graphembed.optim._block import METHODS, Block, Observation
 from graphembed.optim._damping import LevenbergMarquardt
 from graphembed.optim._distributed import Processes
 from graphembed.optim._fisher import LOSSES
+from graphembed.optim._loss_rows import LossRows
 from graphembed.optim._observe import observe
-from graphembed.optim._paths import PathCache, SiteCall, loss_row_matrix, trace
+from graphembed.optim._paths import PathCache, SiteCall, trace
 from graphembed.optim._recorder import Call, Recorder
+from graphembed.optim._report import figures, table
 from graphembed.optim._trace_rule import TraceRule
 
 _LONGEST_INTERVAL = 100.0
@@ -135,28 +136,22 @@ class KFAC:
         seed: int = 0,
         process_group: Any = None,
     ) -> None:
-        numbers = {
-            "ema": (ema, float_in(0, 1, "left")),
-            "cov_update_freq": (cov_update_freq, int_at_least(1)),
-            "inv_update_freq": (inv_update_freq, int_at_least(1)),
-            "approx": (approx, one_of("reduce", "expand")),
-            "fisher": (fisher, one_of("mc", "exact", "empirical")),
-            "loss": (loss, one_of(*LOSSES)),
-            "method": (method, one_of(*METHODS)),
-            "block_size": (block_size, int_at_least(1)),
-            "unlabeled_weight": (unlabeled_weight, float_in(0, 1e6)),
-            "interval_growth": (interval_growth, float_in(1, 100)),
-            "seed": (seed, int_at_least(0, bits=63)),
-        }
-        for name, value in (("lr", lr), ("damping", damping), ("kl_clip", kl_clip)):
-            if value is not None and not callable(value):
-                numbers[name] = (value, float_in(0, 1e30, "right"))
-        if not callable(weight_decay):
-            numbers["weight_decay"] = (weight_decay, float_in(0, 1e30))
-        check_params(
-            {name: value for name, (value, _) in numbers.items()},
-            {name: wish for name, (_, wish) in numbers.items()},
-            owner="KFAC",
+        _check(
+            lr=lr,
+            damping=damping,
+            ema=ema,
+            cov_update_freq=cov_update_freq,
+            inv_update_freq=inv_update_freq,
+            approx=approx,
+            fisher=fisher,
+            loss=loss,
+            method=method,
+            block_size=block_size,
+            kl_clip=kl_clip,
+            weight_decay=weight_decay,
+            unlabeled_weight=unlabeled_weight,
+            interval_growth=interval_growth,
+            seed=seed,
         )
         self.model = model
         self.lr = lr
@@ -173,7 +168,6 @@ class KFAC:
         self.kl_clip = kl_clip
         self.weight_decay = weight_decay
         self.skip = tuple(re.compile(pattern) for pattern in skip)
-        self.unlabeled_weight = unlabeled_weight
         self.seed = seed
         self.trace_rule = trace_rule
         self.interval_growth = interval_growth
@@ -185,7 +179,7 @@ class KFAC:
         self._pending: dict[Tensor, tuple[str, Any, Observation]] = {}
         self._passes: list[tuple[list[SiteCall], Tensor]] = []
         self._cache = PathCache()
-        self._loss_rows: Any = None
+        self._loss_rows = LossRows(unlabeled_weight)
         self._generator: torch.Generator | None = None
         self._generator_state: Tensor | None = None
         self._optimizer: torch.optim.Optimizer | None = None
@@ -257,8 +251,16 @@ class KFAC:
             Itself.
         """
         self._optimizer = optimizer
-        self._attached = optimizer.register_step_pre_hook(lambda *_: self.step())
+        self._attached = optimizer.register_step_pre_hook(self._before_step)
         return self
+
+    def _before_step(self, optimizer: torch.optim.Optimizer, *_: Any) -> None:
+        if getattr(optimizer, "grad_scale", None) is not None:  # it would unscale them itself
+            raise RuntimeError(
+                "KFAC: a fused optimizer gets scaled gradients from a GradScaler: call "
+                "scaler.unscale_(optimizer) before scaler.step(optimizer), or say fused=False"
+            )
+        self.step()
 
     def close(self) -> None:
         """Remove all hooks from the model and the optimizer."""
@@ -324,7 +326,7 @@ class KFAC:
         if self.rows is None and not self._has_warned:
             output.register_hook(self._count_rows)
         self._cache.turn()
-        loss_rows, weights = self._rows_of(output)
+        loss_rows, weights = self._loss_rows.matrix(self.rows, output)
         with torch.no_grad():
             sites = trace(calls, loss_rows, len(output), self._cache)
         if not sites:
@@ -363,31 +365,6 @@ class KFAC:
         block = Block(name, site.weights, site.bias, self.method, self.block_size, n_rows)
         self._blocks[name] = block
         return block
-
-    def _rows_of(self, output: Tensor) -> tuple[Any, Tensor]:
-        """The rows of the loss as a matrix, remembered while they stay the same object."""
-        n, dtype = len(output), _at_least_single(output.dtype)
-        key = (self.rows, None if self.rows is None else self.rows._version, n, dtype)
-        if self._loss_rows is not None and _same(self._loss_rows[0], key):
-            return self._loss_rows[1]  # type: ignore[no-any-return]
-        rows, weights = self.rows, None
-        if rows is not None:
-            if rows.dtype == torch.bool and len(rows) != n:
-                raise ValueError(
-                    f"KFAC: rows must have {n} entries, one per output, got {len(rows)}"
-                )
-            rows = rows.nonzero()[:, 0] if rows.dtype == torch.bool else rows
-            rows = rows.to(output.device)
-            check_index(rows, n, "rows")
-            if not len(rows):
-                raise ValueError("KFAC: rows must name at least one row of the output, got none")
-        if rows is not None and self.unlabeled_weight > 0:
-            weights = torch.full((n,), self.unlabeled_weight, dtype=dtype, device=output.device)
-            weights[rows] = 1.0
-            rows = None
-        result = loss_row_matrix(rows, n, weights, dtype, output.device)
-        self._loss_rows = (key, result)
-        return result
 
     def _draws(self, device: torch.device) -> torch.Generator:
         if self._generator is None:
@@ -517,18 +494,7 @@ class KFAC:
         str
             One line per block; before the first step there are none.
         """
-        lines = [
-            f"{'block':<28} {'d_out':>6} {'d_in':>6}  {'method':<9} {'updates':>7} {'inverses':>8}"
-        ]
-        for block in self._blocks.values():
-            lines.append(
-                f"{block.name:<28} {block.d_out:>6} {block.d_in:>6}  {block.method:<9} "
-                f"{block.n_updates:>7} {block.n_inversions:>8}"
-            )
-        others = self._others() if self._blocks else []
-        if others:
-            lines.append(f"not preconditioned: {', '.join(others)}")
-        return "\n".join(lines)
+        return table(self.blocks, self._others() if self._blocks else [])
 
     def metrics(self) -> dict[str, dict[str, float]]:
         """Figures of the last step, by block.
@@ -544,18 +510,7 @@ class KFAC:
         -----
         Decomposes the factors: O(d^3), and waits for the device.
         """
-        found: dict[str, dict[str, float]] = {}
-        scale = self._last.get("scale")
-        for block, gradient, value in self._last.get("pairs", ()):
-            cosine = (gradient * value).sum() / (gradient.norm() * value.norm())
-            found[block.name] = {
-                "trace_a": float(block.a.trace()),
-                "trace_g": float(block.g.trace()),
-                **block.conditions(),
-                "cosine": float(cosine.nan_to_num(0.0)),
-                "scale": 1.0 if scale is None else float(scale),
-            }
-        return found
+        return figures(self._last.get("pairs", ()), self._last.get("scale"))
 
     @property
     def blocks(self) -> tuple[Block, ...]:
@@ -563,9 +518,27 @@ class KFAC:
         return tuple(self._blocks.values())
 
 
-def _at_least_single(dtype: torch.dtype) -> torch.dtype:
-    return torch.float64 if dtype == torch.float64 else torch.float32
+_CONSTRAINTS = {
+    "lr": optional(float_in(0, 1e30, "right")),
+    "damping": float_in(0, 1e30, "right"),
+    "ema": float_in(0, 1, "left"),
+    "cov_update_freq": int_at_least(1),
+    "inv_update_freq": int_at_least(1),
+    "approx": one_of("reduce", "expand"),
+    "fisher": one_of("mc", "exact", "empirical"),
+    "loss": one_of(*LOSSES),
+    "method": one_of(*METHODS),
+    "block_size": int_at_least(1),
+    "kl_clip": optional(float_in(0, 1e30, "right")),
+    "weight_decay": float_in(0, 1e30),
+    "unlabeled_weight": float_in(0, 1e6),
+    "interval_growth": float_in(1, 100),
+    "seed": int_at_least(0, bits=63),
+}
 
 
-def _same(a: tuple[Any, ...], b: tuple[Any, ...]) -> bool:
-    return a[0] is b[0] and a[1:] == b[1:]
+def _check(**params: Any) -> None:
+    """Check all numbers and names; schedules are checked by their use."""
+    schedules = ("lr", "damping", "weight_decay")
+    given = {k: v for k, v in params.items() if not (k in schedules and callable(v))}
+    check_params(given, {name: _CONSTRAINTS[name] for name in given}, owner="KFAC")
