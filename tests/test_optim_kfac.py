@@ -54,7 +54,7 @@ def assert_same(a, b):
 def test_it_learns_faster_than_gradient_descent(fisher):
     edges, x = graph()
     model, plain = gcn(), gcn()
-    pre, optimizer = start(model, fisher=fisher)
+    pre, optimizer = start(model, fisher=fisher, damping=1e-2)
     with pre:
         values = train(model, pre, optimizer, x, edges, 30)
     optimizer = torch.optim.SGD(plain.parameters(), lr=0.1, momentum=0.9)

@@ -200,7 +200,7 @@ def test_damping_follows_a_schedule():
     train(one, KFACSGD(one, rows=ROWS, damping=lambda step: 1e-2), x, edges)
     train(two, KFACSGD(two, rows=ROWS, damping=1e-2), x, edges)
     assert_same(parameters(one), parameters(two))
-    optimizer = KFACSGD(two, rows=ROWS, inv_update_freq=1, damping=lambda step: 0.5**step)
+    optimizer = KFACSGD(two, rows=ROWS, cov_update_freq=10, damping=lambda step: 0.5**step)
     train(two, optimizer, x, edges, 4)
     # Without new factors, other damping is a reason to invert again.
     assert [block.n_inversions for block in optimizer.preconditioner.blocks] == [4, 4, 4]
@@ -231,7 +231,7 @@ def test_levenberg_marquardt_damps_steps_that_are_too_long():
     edges, x = graph()
     model = gcn()
     damping = LevenbergMarquardt(1e-6, interval=1)
-    optimizer = torch.optim.SGD(model.parameters(), lr=5.0)
+    optimizer = torch.optim.SGD(model.parameters(), lr=100.0)
     with KFAC(model, rows=ROWS, kl_clip=None, damping=damping) as pre:
         for _ in range(4):
             optimizer.zero_grad()

@@ -52,8 +52,11 @@ class KFAC:
         lambda: what is added to the eigenvalues of ``A (x) G``; as a callable, of the step.
     ema : float, default=0.95
         Decay of the running averages of A and G at every update. The first update counts whole.
-    cov_update_freq, inv_update_freq : int, default=10
-        Steps between updates of the factors, and of their inverses.
+    cov_update_freq : int, default=1
+        Steps between the first updates of the factors; see `interval_growth`.
+    inv_update_freq : int, default=1
+        Steps between updates of the inverses, which are made only where factors or damping have
+        changed.
     approx : {"reduce", "expand"}, default="reduce"
         A of the rows ``u_i = sum_r P_ir [a_r, 1]``, one for each row i of the loss, with P the
         propagation from the layer to the loss; or of the single rows ``a_r``, weighed by
@@ -83,8 +86,9 @@ class KFAC:
         Weight of the rows not in `rows` in the curvature, which needs no labels.
     trace_rule : TraceRule, optional
         Which blocks are updated at all, and which never again.
-    interval_growth : float, default=1
-        Factor of `cov_update_freq` after every update, up to a hundred steps.
+    interval_growth : float, default=1.2
+        Factor of `cov_update_freq` after every update, up to a hundred steps: curvature changes
+        most in the first steps, 20 updates fall to the first 200. 1: always the same.
     seed : int, default=0
         Of the drawn targets. Torch's own generators are left alone.
     process_group : optional
@@ -120,8 +124,8 @@ class KFAC:
         rows: Tensor | None = None,
         damping: Schedule = 1e-3,
         ema: float = 0.95,
-        cov_update_freq: int = 10,
-        inv_update_freq: int = 10,
+        cov_update_freq: int = 1,
+        inv_update_freq: int = 1,
         approx: str = "reduce",
         fisher: str = "mc",
         loss: str = "cross_entropy",
@@ -132,7 +136,7 @@ class KFAC:
         skip: Iterable[str] = (),
         unlabeled_weight: float = 0.0,
         trace_rule: TraceRule | None = None,
-        interval_growth: float = 1.0,
+        interval_growth: float = 1.2,
         seed: int = 0,
         process_group: Any = None,
     ) -> None:

@@ -134,8 +134,7 @@ class NGD(KFACSGD):
     lr : float, default=0.1
         Step size.
     **options : Any
-        Of `KFACSGD` and `KFAC`; by default ``momentum=0, ema=0, cov_update_freq=1,
-        inv_update_freq=1``.
+        Of `KFACSGD` and `KFAC`; by default ``momentum=0, ema=0, interval_growth=1``.
     """
 
     def __init__(self, model: nn.Module, lr: float = 0.1, **options: Any) -> None:
@@ -158,18 +157,11 @@ class THOR(KFACSGD):
     lr : float, default=0.03
         Step size.
     **options : Any
-        Of `KFACSGD` and `KFAC`; by default ``method="thor", trace_rule=TraceRule(),
-        cov_update_freq=1, inv_update_freq=1, interval_growth=1.2``.
+        Of `KFACSGD` and `KFAC`; by default ``method="thor", trace_rule=TraceRule()``.
     """
 
     def __init__(self, model: nn.Module, lr: float = 0.03, **options: Any) -> None:
-        rarely: dict[str, Any] = {
-            "method": "thor",
-            "trace_rule": TraceRule(),
-            "cov_update_freq": 1,
-            "inv_update_freq": 1,
-            "interval_growth": 1.2,
-        }
+        rarely: dict[str, Any] = {"method": "thor", "trace_rule": TraceRule()}
         super().__init__(model, lr, **rarely | options)
 
 
