@@ -25,7 +25,7 @@ x, y = SparseMatrix.from_scipy(data.x), torch.tensor(data.y)
 val, test = torch.tensor(data.val_mask), torch.tensor(data.test_mask)
 
 torch.manual_seed(args.seed)
-model = GraphSAGE(data.n_features, 64, data.n_labels, dropout=0.5)
+model = GraphSAGE(data.n_features, 64, data.n_labels, dropout=0.6)
 optimizer = torch.optim.Adam(model.parameters(), lr=0.01, weight_decay=5e-4, fused=True)
 loader = NeighborLoader(
     data.graph, x, fanouts=[15, 10], batch_size=32, seeds=data.train_mask, y=y,

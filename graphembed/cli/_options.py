@@ -254,7 +254,7 @@ def add_model_options(parser: Parser) -> None:
         "--dropout",
         metavar="X",
         type=_checked(float, float_in(0, 1, "left")),
-        help="dropout before every layer (default: 0.5, of gat 0.6)",
+        help="dropout before every layer (default: 0.5, of gat and sage 0.6)",
     )
     add("--heads", metavar="N", type=_COUNT, help="attention heads of gat (default: 8)")
     add("--K", metavar="N", type=_COUNT, help="polynomials of cheb (default: 3)")

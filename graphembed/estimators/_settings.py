@@ -48,13 +48,14 @@ class Recipe:
 # which the authors' program adds for the first layer only. K = 3, orders 0 to 2, is "K = 2" there.
 # Velickovic et al. 2018, section 3.3: 8 heads of 8, ELU, dropout 0.6 on inputs and attention, rate
 # 0.005, L2 of 5e-4 on all, patience of 100 epochs on loss and accuracy.
-# Hamilton et al. 2017 have mean aggregation and ReLU, but no citation graphs: width,
-# dropout, rate and L2 (of 5e-4, 2e-3, 5e-3) are ours, chosen on the same validation nodes.
+# Hamilton et al. 2017 have mean aggregation and ReLU, but no citation graphs: the rest is ours, by
+# the loss on the validation nodes of Cora and CiteSeer. It hardly differs for dropout 0.5 to 0.7
+# (0.6 is the middle) and is higher for a width of 16 and an L2 of 2e-3 and more.
 RECIPES: Final[Mapping[str, Recipe]] = {
     "gcn": Recipe(16, 0.5, "relu", 0.01, 5e-4, "first"),
     "cheb": Recipe(16, 0.5, "relu", 0.01, 5e-4, "first", K=3),
     "gat": Recipe(64, 0.6, "elu", 0.005, 5e-4, "all", epochs=1000, early_stopping="both", heads=8),
-    "sage": Recipe(64, 0.5, "relu", 0.01, 5e-3, "all"),
+    "sage": Recipe(64, 0.6, "relu", 0.01, 5e-4, "all"),
 }
 
 

@@ -37,7 +37,7 @@ class NodeClassifier(BaseEstimator):  # type: ignore[misc]  # scikit-learn is no
     `hidden`                  16         16         64           64
     `heads`, `K`              -          K=3        heads=8      -
     `activation`              relu       relu       elu          relu
-    `dropout`                 0.5        0.5        0.6          0.5
+    `dropout`                 0.5        0.5        0.6          0.6
     `lr`                      0.01       0.01       0.005        0.01
     `weight_decay`            5e-4       5e-4       5e-4         5e-4
     `decay`                   first      first      all          all
