@@ -64,7 +64,7 @@ class KFAC:
     fisher : {"mc", "exact", "empirical"}, default="mc"
         G by targets drawn from the model, in one backward pass to the z only; by the Hessian of the
         loss, in a pass for every labelled row and class; or by the gradients of the user's own
-        backward pass, which costs nothing.
+        backward pass, which costs nothing; the loss must then not be scaled for lower precision.
     loss : {"cross_entropy", "mse", "binary_cross_entropy"}, default="cross_entropy"
         What the output means; "empirical" does not look at it.
     method : {"auto", "dual", "cholesky", "eigh", "thor"}, default="auto"
