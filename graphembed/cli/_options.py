@@ -258,7 +258,18 @@ def add_model_options(parser: Parser) -> None:
     )
     add("--heads", metavar="N", type=_COUNT, help="attention heads of gat (default: 8)")
     add("--K", metavar="N", type=_COUNT, help="polynomials of cheb (default: 3)")
-    add("--lr", metavar="X", type=_POSITIVE, help="step size (default: 0.01, of gat 0.005)")
+    add(
+        "--optimizer",
+        choices=("adam", "adamw", "sgd", "kfac", "ngd", "thor"),
+        default="adam",
+        help="how parameters are changed",
+    )
+    add(
+        "--lr",
+        metavar="X",
+        type=_POSITIVE,
+        help="step size (default: 0.01, of gat 0.005; of kfac and thor 0.03, of ngd 0.1)",
+    )
     add(
         "--weight-decay",
         metavar="X",

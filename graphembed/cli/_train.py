@@ -15,6 +15,7 @@ _OPTIONS = (
     "dropout",
     "heads",
     "K",
+    "optimizer",
     "lr",
     "weight_decay",
     "epochs",

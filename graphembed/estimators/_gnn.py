@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from graphembed.estimators._node_data import Features, Split
-from graphembed.estimators._settings import Settings
+from graphembed.estimators._second_order import TellingRows, make_second_order
+from graphembed.estimators._settings import SECOND_ORDER, Settings
 from graphembed.graph import Graph
 from graphembed.nn._cpu import on_threads as on_threads
 from graphembed.nn.adjacency import Adjacency
@@ -120,12 +121,8 @@ def fit(
     train_rows, val_rows = (torch.from_numpy(rows).to(device) for rows in split)
     with seeded(seed, device):
         model = make_model(settings, data.x.shape[1], int(codes.max()) + 1).to(device)
-        optimizer = make_optimizer(
-            model,
-            settings.optimizer,
-            lr=settings.lr,
-            weight_decay=settings.weight_decay,
-            decay=settings.decay,
+        optimizer, batches = _optimizer(
+            settings, model, _batches(settings, model, data, y, train_rows, seed, n_threads), seed
         )
         validate = _validation(settings, model, data, y, val_rows) if len(val_rows) else None
         stopping = (
@@ -145,7 +142,7 @@ def fit(
             history = train(
                 model,
                 optimizer,
-                _batches(settings, model, data, y, train_rows, seed, n_threads),
+                batches,
                 epochs=settings.epochs,
                 validate=validate,
                 stopping=stopping,
@@ -155,6 +152,23 @@ def fit(
     if stopping is not None and stopping.best is not None:
         return model, history, int(stopping.best["epoch"])
     return model, history, len(history["epoch"])
+
+
+def _optimizer(
+    settings: Settings, model: GraphModel, batches: Iterable[Part], seed: int
+) -> tuple[torch.optim.Optimizer, Iterable[Part]]:
+    """The optimiser, and the parts as it wants to have them."""
+    if settings.optimizer in SECOND_ORDER:
+        optimizer = make_second_order(settings, model, seed)
+        return optimizer, TellingRows(batches, optimizer)
+    optimizer = make_optimizer(
+        model,
+        settings.optimizer,
+        lr=settings.lr,
+        weight_decay=settings.weight_decay,
+        decay=settings.decay,
+    )
+    return optimizer, batches
 
 
 class _Batches:

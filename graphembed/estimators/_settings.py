@@ -22,6 +22,8 @@ from graphembed._validation import (
 from graphembed.samplers.neighbors import fanouts_like
 
 MONITORS: Final = ("loss", "accuracy", "both")
+# Step sizes of optimizers on preconditioned gradients, which are of another size: for every model.
+SECOND_ORDER: Final[Mapping[str, float]] = {"kfac": 0.03, "ngd": 0.1, "thor": 0.03}
 _EPOCHS_WITHOUT_STOPPING = 200
 _FIRST_FANOUT, _OTHER_FANOUT = 15, 10
 
@@ -66,7 +68,7 @@ CONSTRAINTS: Final[Mapping[str, Constraint]] = {
     "norm": optional(one_of("batch", "layer")),
     "heads": optional(int_at_least(1)),
     "K": optional(int_at_least(1)),
-    "optimizer": one_of("adam", "adamw", "sgd"),
+    "optimizer": one_of("adam", "adamw", "sgd", *SECOND_ORDER),
     "lr": optional(positive_float()),
     "weight_decay": optional(float_in(0, 1e6)),
     "decay": optional(one_of("first", "all")),
@@ -155,6 +157,8 @@ def resolve(params: Mapping[str, Any], *, has_validation: bool) -> Settings:
     chosen: dict[str, Any] = {
         name: given.get(name, vars(recipe).get(name)) for name in Settings.__annotations__
     }
+    if params["lr"] is None:
+        chosen["lr"] = SECOND_ORDER.get(params["optimizer"], recipe.lr)
     if not has_validation or chosen["early_stopping"] is False:
         chosen["early_stopping"] = None
     if params["epochs"] is None and chosen["early_stopping"] is None:

@@ -73,8 +73,9 @@ class NodeClassifier(BaseEstimator):  # type: ignore[misc]  # scikit-learn is no
         Attention heads of the hidden layers of "gat".
     K : int, optional
         Polynomials of "cheb".
-    optimizer : {"adam", "adamw", "sgd"}, default="adam"
-        "sgd" has momentum 0.9.
+    optimizer : {"adam", "adamw", "sgd", "kfac", "ngd", "thor"}, default="adam"
+        "sgd" has momentum 0.9. The last three are `graphembed.optim.KFACSGD`, `NGD` and `THOR`,
+        which need far fewer epochs, each of which costs more; they train on one thread.
     lr : float, optional
         Step size.
     weight_decay : float, optional

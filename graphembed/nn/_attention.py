@@ -6,7 +6,9 @@ import torch
 from torch import Tensor, nn
 
 from graphembed._validation import check_params, float_in, int_at_least, optional
+from graphembed.nn import _layer_sites
 from graphembed.nn._inputs import Edges, Features, Inputs, read_inputs, refuse_options, target_rows
+from graphembed.nn._sites import LayerSites
 from graphembed.nn.adjacency import Adjacency
 from graphembed.nn.linear import Linear, glorot_bound, pair_of_widths
 from graphembed.nn.sparse import SparseMatrix
@@ -151,6 +153,31 @@ class AttentionConv(nn.Module):  # type: ignore[misc]
         if self.bias is not None:
             out = out + self.bias
         return out if alpha is None else (out, attention_weights(edges, alpha))
+
+    def site_outputs(self) -> tuple[nn.Module, ...]:
+        """Where gradients of linear sites are taken.
+
+        Returns
+        -------
+        tuple of torch.nn.Module
+            Modules whose outputs are the z of the sites.
+        """
+        return _layer_sites.attention_outputs(self)
+
+    def linear_sites(self, *args: Any, **kwargs: Any) -> LayerSites:
+        """How the weights act on rows, for second-order optimizers.
+
+        Parameters
+        ----------
+        *args, **kwargs : Any
+            As those of `forward`.
+
+        Returns
+        -------
+        LayerSites
+            Blocks of weights with their rows, and the ways through the layer.
+        """
+        return _layer_sites.attention(self, *args, **kwargs)
 
     def _attend(
         self, inputs: Inputs, matrix: SparseMatrix, edge_features: Tensor | None, wanted: bool

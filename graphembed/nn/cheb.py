@@ -7,8 +7,10 @@ import torch
 from torch import Tensor, nn
 
 from graphembed._validation import check_params, int_at_least
+from graphembed.nn import _layer_sites
 from graphembed.nn._inputs import Edges, Features, Inputs, read_inputs, refuse_options
 from graphembed.nn._ops import spmm
+from graphembed.nn._sites import LayerSites
 from graphembed.nn.linear import Linear, multiply_all
 
 Operator = Callable[[Tensor], Tensor]
@@ -122,6 +124,31 @@ class ChebConv(nn.Module):  # type: ignore[misc]
         else:
             out = clenshaw(laplacian, multiply_all(list(self.lins), rows), n_target)
         return out if self.bias is None else out + self.bias
+
+    def site_outputs(self) -> tuple[nn.Module, ...]:
+        """Where gradients of linear sites are taken.
+
+        Returns
+        -------
+        tuple of torch.nn.Module
+            Modules whose outputs are the z of the sites.
+        """
+        return (self,)
+
+    def linear_sites(self, *args: Any, **kwargs: Any) -> LayerSites:
+        """How the weights act on rows, for second-order optimizers.
+
+        Parameters
+        ----------
+        *args, **kwargs : Any
+            As those of `forward`.
+
+        Returns
+        -------
+        LayerSites
+            Blocks of weights with their rows, and the ways through the layer.
+        """
+        return _layer_sites.cheb(self, *args, **kwargs)
 
     def _laplacian(
         self, inputs: Inputs, batch: Tensor | None, lambda_max: float | Tensor | None

@@ -5,6 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from graphembed.nn import _layer_sites
 from graphembed.nn._inputs import (
     Edges,
     Features,
@@ -15,6 +16,7 @@ from graphembed.nn._inputs import (
     refuse_options,
 )
 from graphembed.nn._ops import spmm
+from graphembed.nn._sites import LayerSites
 from graphembed.nn.linear import Linear
 from graphembed.nn.sparse import SparseMatrix
 
@@ -114,6 +116,31 @@ class GCNConv(nn.Module):  # type: ignore[misc]
             return add_up(matrix, self.lin(rows), self.bias)
         out: Tensor = self.lin(spmm(matrix, rows))
         return out if self.bias is None else out + self.bias
+
+    def site_outputs(self) -> tuple[nn.Module, ...]:
+        """Where gradients of linear sites are taken.
+
+        Returns
+        -------
+        tuple of torch.nn.Module
+            Modules whose outputs are the z of the sites.
+        """
+        return (self,)
+
+    def linear_sites(self, *args: Any, **kwargs: Any) -> LayerSites:
+        """How the weights act on rows, for second-order optimizers.
+
+        Parameters
+        ----------
+        *args, **kwargs : Any
+            As those of `forward`.
+
+        Returns
+        -------
+        LayerSites
+            Blocks of weights with their rows, and the ways through the layer.
+        """
+        return _layer_sites.gcn(self, *args, **kwargs)
 
     def _matrix(self, inputs: Inputs) -> SparseMatrix:
         """What the rows are multiplied by."""

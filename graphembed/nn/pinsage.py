@@ -1,10 +1,14 @@
 """The convolution of PinSage (Ying et al.)."""
 
+from typing import Any
+
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
+from graphembed.nn import _layer_sites
 from graphembed.nn._inputs import Edges, Features, read_inputs, target_rows
 from graphembed.nn._ops import spmm
+from graphembed.nn._sites import LayerSites
 from graphembed.nn.linear import Linear, pair_of_widths
 
 
@@ -82,6 +86,31 @@ class PinSageConv(nn.Module):  # type: ignore[misc]
         pooled = sums / totals.masked_fill(totals == 0, 1)
         z = (target_rows(self.lin_self, inputs) + self.lin_neighbors(pooled)).relu()
         return F.normalize(z, dim=1)
+
+    def site_outputs(self) -> tuple[nn.Module, ...]:
+        """Where gradients of linear sites are taken.
+
+        Returns
+        -------
+        tuple of torch.nn.Module
+            Modules whose outputs are the z of the sites.
+        """
+        return (self.lin_pool, self.lin_neighbors)
+
+    def linear_sites(self, *args: Any, **kwargs: Any) -> LayerSites:
+        """How the weights act on rows, for second-order optimizers.
+
+        Parameters
+        ----------
+        *args, **kwargs : Any
+            As those of `forward`.
+
+        Returns
+        -------
+        LayerSites
+            Blocks of weights with their rows, and the ways through the layer.
+        """
+        return _layer_sites.pinsage(self, *args, **kwargs)
 
     def __repr__(self) -> str:
         return f"PinSageConv({self.in_channels}, {self.hidden_channels}, {self.out_channels})"

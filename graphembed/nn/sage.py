@@ -8,6 +8,7 @@ from torch.nn import functional as F  # noqa: N812
 from torch.nn.utils.rnn import PackedSequence
 
 from graphembed._validation import check_params, one_of
+from graphembed.nn import _layer_sites
 from graphembed.nn._inputs import (
     Edges,
     Features,
@@ -20,6 +21,7 @@ from graphembed.nn._inputs import (
     target_rows,
 )
 from graphembed.nn._ops import aggregate
+from graphembed.nn._sites import LayerSites
 from graphembed.nn.adjacency import Adjacency
 from graphembed.nn.linear import Linear, multiply_all, pair_of_widths
 from graphembed.nn.sparse import SparseMatrix
@@ -98,6 +100,8 @@ class SAGEConv(nn.Module):  # type: ignore[misc]
         self.lin_l = Linear(source, out_channels, bias=bias)
         if root_weight:
             self.lin_r = Linear(target, out_channels, bias=False)
+        if normalize:
+            self.unscaled = nn.Identity()  # where x' can be seen before it is divided by its norm
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -147,7 +151,33 @@ class SAGEConv(nn.Module):  # type: ignore[misc]
             out = self.lin_l(self._aggregate(inputs.adjacency, source))
             if self.root_weight and inputs.target is not None:
                 out = out + target_rows(self.lin_r, inputs)
-        return F.normalize(out, dim=-1) if self.normalize else out
+        return F.normalize(self.unscaled(out), dim=-1) if self.normalize else out
+
+    def site_outputs(self) -> tuple[nn.Module, ...]:
+        """Where gradients of linear sites are taken.
+
+        Returns
+        -------
+        tuple of torch.nn.Module
+            Modules whose outputs are the z of the sites.
+        """
+        output = self.unscaled if self.normalize else self
+        return (self.lin, output) if self.project else (output,)
+
+    def linear_sites(self, *args: Any, **kwargs: Any) -> LayerSites:
+        """How the weights act on rows, for second-order optimizers.
+
+        Parameters
+        ----------
+        *args, **kwargs : Any
+            As those of `forward`.
+
+        Returns
+        -------
+        LayerSites
+            Blocks of weights with their rows, and the ways through the layer.
+        """
+        return _layer_sites.sage(self, *args, **kwargs)
 
     def _transform_first(self, source: Rows, inputs: Inputs) -> Tensor:
         """W_l before the aggregation; W_r beside it if the rows are the same."""

@@ -126,17 +126,38 @@ def make_optimizer(
         {"name": name, "decay": decay},
         {"name": one_of(*_OPTIMIZERS), "decay": one_of("all", "first")},
     )
-    decayed = list((model.convs[0] if decay == "first" else model).parameters())
-    ids = {id(parameter) for parameter in decayed}
-    others = [parameter for parameter in model.parameters() if id(parameter) not in ids]
-    groups = [{"params": decayed, "weight_decay": weight_decay}]
-    if others:
-        groups.append({"params": others, "weight_decay": 0.0})
+    groups = parameter_groups(model, weight_decay=weight_decay, decay=decay)
     options = {"momentum": 0.9} if name == "sgd" else {}
     try:
         return _OPTIMIZERS[name](groups, lr=lr, fused=True, **options)
     except (RuntimeError, TypeError):  # not for this device or dtype, or not in this torch
         return _OPTIMIZERS[name](groups, lr=lr, **options)
+
+
+def parameter_groups(model: Any, *, weight_decay: float, decay: str) -> list[dict[str, Any]]:
+    """Parameters with and without an L2 penalty, as optimisers take them.
+
+    Parameters
+    ----------
+    model : GraphModel
+        Whose parameters they are.
+    weight_decay : float
+        Of those with a penalty.
+    decay : {"all", "first"}
+        Which these are: all, or those of the first layer.
+
+    Returns
+    -------
+    list of dict
+        One or two groups.
+    """
+    decayed = list((model.convs[0] if decay == "first" else model).parameters())
+    ids = {id(parameter) for parameter in decayed}
+    others = [parameter for parameter in model.parameters() if id(parameter) not in ids]
+    groups: list[dict[str, Any]] = [{"params": decayed, "weight_decay": weight_decay}]
+    if others:
+        groups.append({"params": others, "weight_decay": 0.0})
+    return groups
 
 
 def train_step(model: nn.Module, optimizer: torch.optim.Optimizer, part: Part) -> float:

@@ -1,0 +1,310 @@
+"""One block of parameters with its pair of Kronecker factors."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from graphembed.optim._distributed import Processes
+from graphembed.optim._factors import BlockFactor, RowFactor
+from graphembed.optim._solvers import (
+    BlockInverse,
+    DualInverse,
+    EigenInverse,
+    split_damping,
+)
+from graphembed.optim._trace_rule import TraceRule
+
+METHODS = ("auto", "dual", "cholesky", "eigh", "thor")
+_DENSE_DIM = 512  # up to here a dense Cholesky factorisation costs next to nothing
+_DUAL_ROWS = 1024
+
+
+@dataclass
+class Observation:
+    """What one step has seen of a block; sums, so that several passes and processes add up.
+
+    Attributes
+    ----------
+    rows : list of Tensor, each of shape (m, d_in)
+        The input factor is ``sum of rows^T rows / a_mass``.
+    a_mass : Tensor
+        See `rows`.
+    gram : Tensor of shape (d_out, d_out)
+        The output factor is ``gram / g_mass``.
+    g_mass : Tensor
+        See `gram`.
+    """
+
+    rows: list[Tensor]
+    a_mass: Tensor
+    gram: Tensor
+    g_mass: Tensor
+
+    def add(self, other: "Observation") -> None:
+        """Take in what another pass has seen."""
+        self.rows = [*self.rows, *other.rows]
+        self.a_mass = self.a_mass + other.a_mass
+        self.gram = self.gram + other.gram
+        self.g_mass = self.g_mass + other.g_mass
+
+
+class Block:
+    """Weights side by side with their bias, of shape (d_out, d_in), and the factors A and G.
+
+    Parameters
+    ----------
+    name : str
+        Of the layer.
+    weights : sequence of Parameter
+        Each of shape (d_out, k).
+    bias : Parameter, optional
+        Of shape (d_out,); the last column.
+    method : {"auto", "dual", "cholesky", "eigh", "thor"}
+        How A is inverted.
+    block_size : int
+        Width of the blocks of "thor".
+    n_rows : int
+        Rows that A is made of in the first update; "auto" decides by them.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        weights: Sequence[Tensor],
+        bias: Tensor | None,
+        method: str,
+        block_size: int,
+        n_rows: int,
+    ) -> None:
+        self.name = name
+        self.weights = tuple(weights)
+        self.bias = bias
+        self.d_out = bias.shape[0] if bias is not None else weights[0].shape[0]
+        self.d_in = sum(weight.shape[1] for weight in weights) + (bias is not None)
+        self.method = choose_method(self.d_in, n_rows) if method == "auto" else method
+        self.block_size = block_size
+        width = block_size if self.method == "thor" else max(self.d_in, self.d_out)
+        self.a: BlockFactor | RowFactor
+        if self.method == "dual":
+            self.a = RowFactor(self.d_in, max(n_rows, self.d_in // 2))
+        else:
+            self.a = BlockFactor(self.d_in, width)
+        self.g = BlockFactor(self.d_out, width)
+        self.a_inverse: BlockInverse | DualInverse | EigenInverse | None = None
+        self.g_inverse: BlockInverse | None = None
+        self.n_updates = 0
+        self.n_inversions = 0
+        self.is_frozen = False
+        self._last_rows: Tensor | None = None
+        self._inverted: tuple[int, float] | None = None
+
+    @property
+    def parameters(self) -> tuple[Tensor, ...]:
+        """All parameters of the block."""
+        return self.weights if self.bias is None else (*self.weights, self.bias)
+
+    def update(
+        self,
+        seen: Observation,
+        ema: float,
+        processes: Processes,
+        rule: TraceRule | None = None,
+        damping: float = 0.0,
+    ) -> None:
+        """Take an observation into the running averages, if the rule is for it.
+
+        The first one is taken as it is, and up to ``1 / (1 - ema)`` of them count alike: an average
+        that begins at the identity or at zero would be ruled by that for a hundred steps.
+
+        Parameters
+        ----------
+        seen : Observation
+            Of this process.
+        ema : float
+            Decay.
+        processes : Processes
+            What they have seen is added up.
+        rule : TraceRule, optional
+            Whether to update, reuse or freeze.
+        damping : float
+            lambda, for the rule.
+        """
+        decay = min(1 - 1 / (self.n_updates + 1), ema)
+        a_mass = processes.sum(seen.a_mass)
+        g = self.g.of_matrix(processes.sum(seen.gram) / processes.sum(seen.g_mass))
+        if isinstance(self.a, RowFactor):
+            a = processes.gather(seen.rows[0] if len(seen.rows) == 1 else torch.cat(seen.rows))
+            a_trace = a.square().sum() / a_mass
+        else:
+            factor = self.a
+            sums = [factor.of_rows(rows) for rows in seen.rows]
+            total = sums[0] if len(sums) == 1 else torch.stack(sums).sum(dim=0)
+            a = processes.sum(total) / a_mass
+            a_trace = a.diagonal(dim1=1, dim2=2).sum()
+        if rule is not None and self.n_updates:
+            change = self._change(a_trace, g.diagonal(dim1=1, dim2=2).sum(), decay, damping)
+            verdict = rule.decide(change, self.n_updates)
+            self.is_frozen = verdict == "freeze"
+            if verdict != "update":
+                return
+        if isinstance(self.a, RowFactor):
+            self._update_rows(a, a_mass, decay)
+        else:
+            self.a.update(a, decay)
+        self.g.update(g, decay)
+        self.n_updates += 1
+
+    def _change(self, a_trace: Tensor, g_trace: Tensor, decay: float, damping: float) -> float:
+        """Relative change of ``tr(A (x) G + lambda I)`` that an update would make."""
+        a, g = self.a.trace(), self.g.trace()
+        extra = damping * self.d_in * self.d_out
+        before = a * g + extra
+        after = torch.lerp(a_trace, a, decay) * torch.lerp(g_trace, g, decay) + extra
+        return float((after - before).abs() / before)
+
+    def _update_rows(self, rows: Tensor, mass: Tensor, decay: float) -> None:
+        # Unscaled rows are compared, which are the same object on a fixed graph.
+        factor: Any = self.a
+        if self._last_rows is rows:
+            return
+        self._last_rows = rows
+        if factor.update(rows / mass.sqrt(), decay):
+            self.a_inverse = None
+
+    def values(self) -> Tensor:
+        """A copy of the parameters side by side, of shape (d_out, d_in)."""
+        columns = [p if p.dim() == 2 else p.unsqueeze(1) for p in self.parameters]
+        return torch.cat([column.detach() for column in columns], dim=1)
+
+    def curvature(self, direction: Tensor) -> Tensor:
+        """``G direction A``, without damping."""
+        outer = self.g.multiply(direction.t()).t()
+        return self.a.multiply(outer)
+
+    def invert(self, damping_value: float) -> None:
+        """Compute the damped inverses anew, if factors or damping are not the same as before."""
+        if self._inverted == (self.n_updates, damping_value) and self.a_inverse is not None:
+            return
+        self._inverted = (self.n_updates, damping_value)
+        self.n_inversions += 1
+        a, g = self.a, self.g
+        value: Any = g.value
+        damping = torch.full((), damping_value, dtype=value.dtype, device=value.device)
+        if self.method == "eigh" and isinstance(a, BlockFactor):
+            self.a_inverse = EigenInverse.of(a, g, damping)
+            return
+        a_damping, g_damping = split_damping(damping, a.trace() / self.d_in, g.trace() / self.d_out)
+        old = self.a_inverse
+        if isinstance(a, BlockFactor):
+            self.a_inverse = BlockInverse.of(
+                a, a_damping, old if isinstance(old, BlockInverse) else None
+            )
+        elif isinstance(old, DualInverse):
+            self.a_inverse = old.with_damping(a_damping)
+        else:
+            self.a_inverse = DualInverse.of(a, a_damping)
+        self.g_inverse = BlockInverse.of(g, g_damping, self.g_inverse)
+
+    def gradient(self) -> Tensor | None:
+        """The gradients side by side, of shape (d_out, d_in); None if there is none."""
+        columns = []
+        for parameter in self.parameters:
+            gradient = parameter.grad
+            if gradient is None:
+                return None
+            columns.append(gradient if gradient.dim() == 2 else gradient.unsqueeze(1))
+        return columns[0] if len(columns) == 1 else torch.cat(columns, dim=1)
+
+    def precondition(self, gradient: Tensor) -> Tensor:
+        """Multiply by the inverses: ``G^-1 gradient A^-1``."""
+        inverse: Any = self.a_inverse
+        rows = gradient.to(self.g.value.dtype) if self.g.value is not None else gradient
+        if isinstance(inverse, EigenInverse):
+            return inverse.apply(rows)
+        outer: Any = self.g_inverse
+        product: Tensor = inverse.apply(outer.apply_left(rows))
+        return product
+
+    def conditions(self) -> dict[str, float]:
+        """Condition numbers of the damped factors, of the worst block of each."""
+        found = {}
+        for name, inverse in (("condition_a", self.a_inverse), ("condition_g", self.g_inverse)):
+            if isinstance(inverse, DualInverse):
+                found[name] = float(inverse.values.max() / inverse.damping + 1)
+            elif isinstance(inverse, BlockInverse):
+                found[name] = float(torch.linalg.cond(inverse.value.double()).max())
+        return found
+
+    def state(self) -> dict[str, Any]:
+        """All that a checkpoint needs beside the parameters."""
+        inverses = {"a_inverse": self.a_inverse, "g_inverse": self.g_inverse}
+        return {
+            "method": self.method,
+            "block_size": self.block_size,
+            "a": self.a.state(),
+            "g": self.g.state(),
+            "n_updates": self.n_updates,
+            "n_inversions": self.n_inversions,
+            "is_frozen": self.is_frozen,
+            "inverted": self._inverted,
+            **{name: inverse and inverse.tensors() for name, inverse in inverses.items()},
+        }
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Take what `state` has returned, on the device of the parameters."""
+        state = _moved(state, self.parameters[0].device)
+        self.a.load(state["a"])
+        self.g.load(state["g"])
+        self.n_updates, self.n_inversions = state["n_updates"], state["n_inversions"]
+        self.is_frozen, inverted = state["is_frozen"], state["inverted"]
+        self._inverted = None if inverted is None else tuple(inverted)
+        kinds: Any = {"dual": DualInverse, "eigh": EigenInverse}
+        tensors = state["a_inverse"]
+        if tensors is not None:
+            self.a_inverse = kinds.get(self.method, BlockInverse)(**tensors)
+        if state["g_inverse"] is not None:
+            self.g_inverse = BlockInverse(**state["g_inverse"])
+
+    def write(self, value: Tensor, scale: Tensor | None = None) -> None:
+        """Put a matrix, times `scale`, in the place of the gradients."""
+        start = 0
+        for parameter in self.parameters:
+            width = 1 if parameter.dim() == 1 else parameter.shape[1]
+            part = value[:, start : start + width].view_as(parameter)
+            if scale is None or part.dtype != parameter.grad.dtype:
+                parameter.grad.copy_(part if scale is None else part * scale)
+            else:
+                torch.mul(part, scale, out=parameter.grad)
+            start += width
+
+
+def choose_method(d_in: int, n_rows: int) -> str:
+    """Choose how an input factor is inverted.
+
+    Parameters
+    ----------
+    d_in : int
+        Width of the factor.
+    n_rows : int
+        Rows that it is made of.
+
+    Returns
+    -------
+    str
+        "cholesky" where it is small, "dual" where the rows are fewer than half the columns, and
+        "thor" otherwise.
+    """
+    if d_in <= _DENSE_DIM:
+        return "cholesky"
+    return "dual" if 2 * n_rows <= d_in and n_rows <= _DUAL_ROWS else "thor"
+
+
+def _moved(state: Any, device: torch.device) -> Any:
+    if isinstance(state, Tensor):
+        return state.to(device)
+    if isinstance(state, dict):
+        return {key: _moved(value, device) for key, value in state.items()}
+    return [_moved(value, device) for value in state] if isinstance(state, list) else state

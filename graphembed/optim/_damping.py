@@ -1,0 +1,140 @@
+"""Damping that follows how well the quadratic model predicts the loss."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from graphembed._validation import check_params, float_in, int_at_least
+from graphembed.optim._block import Block
+
+
+class LevenbergMarquardt:
+    """Damping lambda by the ratio of true to predicted change (Martens & Grosse 2015, section 6.5).
+
+    Every `interval` steps ``rho = (loss(w + d) - loss(w)) / (<g, d> + <d, F d> / 2)``, where d is
+    what the optimizer has made of the step. ``rho > 3/4`` multiplies lambda by
+    ``decay^interval``, ``rho < 1/4`` divides it by that. Give the loss to ``KFAC.step(loss)``.
+
+    Parameters
+    ----------
+    initial : float, default=1e-2
+        First lambda.
+    decay : float, default=0.95
+        Change for every step.
+    interval : int, default=5
+        Steps between two looks, each of which waits for the device.
+    lowest, highest : float
+        Bounds of lambda.
+
+    Notes
+    -----
+    Dropout and mini-batches make the losses noisy, and rho with them. O(parameters) memory.
+    """
+
+    def __init__(
+        self,
+        initial: float = 1e-2,
+        *,
+        decay: float = 0.95,
+        interval: int = 5,
+        lowest: float = 1e-8,
+        highest: float = 1e2,
+    ) -> None:
+        positive = float_in(0, 1e30, "right")
+        check_params(
+            {
+                "initial": initial,
+                "decay": decay,
+                "interval": interval,
+                "lowest": lowest,
+                "highest": highest,
+            },
+            {
+                "initial": positive,
+                "decay": float_in(0, 1, "neither"),
+                "interval": int_at_least(1),
+                "lowest": positive,
+                "highest": positive,
+            },
+            owner="LevenbergMarquardt",
+        )
+        self.value = initial
+        self.decay = decay
+        self.interval = interval
+        self.lowest = lowest
+        self.highest = highest
+        self.ratio: float | None = None
+        self._before: tuple[float, list[tuple[Block, Tensor, Tensor]]] | None = None
+
+    def __call__(self, step: int) -> float:
+        """Return lambda, whatever the step."""
+        return self.value
+
+    def look(self, loss: Tensor | float) -> None:
+        """Compare the loss with what was predicted in the step before, if it was noted.
+
+        Parameters
+        ----------
+        loss : Tensor or float
+            The loss of this step's backward pass.
+        """
+        if self._before is None:
+            return
+        loss_before, blocks = self._before
+        self._before = None
+        predicted = sum(_predicted(*block) for block in blocks)
+        change = _number(loss) - loss_before
+        self.ratio = change / predicted if predicted else 0.0
+        factor = self.decay**self.interval
+        if self.ratio > 0.75:
+            self.value = max(self.lowest, self.value * factor)
+        elif not self.ratio >= 0.25:  # also where it is no number
+            self.value = min(self.highest, self.value / factor)
+
+    def note(self, step: int, loss: Tensor | float, pairs: list[Any]) -> None:
+        """Keep what the next `look` needs, if it is time.
+
+        Parameters
+        ----------
+        step : int
+            Steps done so far.
+        loss : Tensor or float
+            As in `look`.
+        pairs : list of (Block, Tensor)
+            Blocks and their raw gradients.
+        """
+        if step % self.interval == 0:
+            kept = [(block, gradient.clone(), block.values()) for block, gradient, _ in pairs]
+            self._before = _number(loss), kept
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the damping; a look that is due is left out after a resume.
+
+        Returns
+        -------
+        dict
+            For `load_state_dict`.
+        """
+        return {"value": self.value}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take what `state_dict` has returned.
+
+        Parameters
+        ----------
+        state : dict
+            The damping.
+        """
+        self.value = state["value"]
+        self._before = None
+
+
+def _number(loss: Tensor | float) -> float:
+    return float(loss.detach()) if isinstance(loss, Tensor) else float(loss)
+
+
+def _predicted(block: Block, gradient: Tensor, before: Tensor) -> float:
+    """``<g, d> + <d, (A (x) G) d> / 2`` with d what has changed since `before`."""
+    d = block.values() - before
+    return float((gradient * d).sum() + torch.sum(d * block.curvature(d)) / 2)

@@ -1,0 +1,185 @@
+"""Running averages of Kronecker factors: dense in blocks, or by the rows they are made of."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+class BlockFactor:
+    """The diagonal blocks of a symmetric matrix; one block is the whole matrix.
+
+    Parameters
+    ----------
+    dim : int
+        Width of the matrix.
+    block_size : int
+        Width of a block; the last one is filled up with zeros. O(dim * block_size) memory.
+    """
+
+    def __init__(self, dim: int, block_size: int) -> None:
+        self.dim = dim
+        self.block_size = min(block_size, dim)
+        self.n_blocks = -(-dim // self.block_size)
+        self.value: Tensor | None = None
+
+    def update(self, new: Tensor, decay: float) -> None:
+        """Move the average to ``decay * old + (1 - decay) * new``; a non-finite `new` is left out.
+
+        Parameters
+        ----------
+        new : Tensor of shape (n_blocks, block_size, block_size)
+            As `of_rows` or `of_matrix` gives it.
+        decay : float
+            In [0, 1); the first update takes `new` as it is.
+        """
+        is_finite = new.isfinite().all()
+        old = torch.zeros_like(new) if self.value is None else self.value
+        mixed = new if self.value is None else torch.lerp(new, old, decay)
+        self.value = torch.where(is_finite, mixed, old)
+
+    def of_rows(self, rows: Tensor) -> Tensor:
+        """Blocks of ``rows^T rows``."""
+        if self.n_blocks == 1:
+            return (rows.t() @ rows).unsqueeze(0)
+        parts = split_columns(rows, self.n_blocks, self.block_size)
+        return parts.transpose(1, 2) @ parts
+
+    def of_matrix(self, matrix: Tensor) -> Tensor:
+        """Blocks of a matrix."""
+        if self.n_blocks == 1:
+            return matrix.unsqueeze(0)
+        width = self.n_blocks * self.block_size
+        padded = matrix.new_zeros(width, width)
+        padded[: self.dim, : self.dim] = matrix
+        shape = (self.n_blocks, self.block_size) * 2
+        return padded.view(shape).diagonal(dim1=0, dim2=2).permute(2, 0, 1).contiguous()
+
+    def multiply(self, rows: Tensor) -> Tensor:
+        """Rows times the blocks."""
+        value: Any = self.value
+        if self.n_blocks == 1:
+            product: Tensor = rows @ value[0]
+            return product
+        parts = split_columns(rows, self.n_blocks, self.block_size) @ value
+        return parts.transpose(0, 1).reshape(len(rows), -1)[:, : self.dim]
+
+    def state(self) -> dict[str, Any]:
+        """All that a checkpoint needs."""
+        return {"value": self.value}
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Take what `state` has returned."""
+        self.value = state["value"]
+
+    def trace(self) -> Tensor:
+        """The trace."""
+        value: Any = self.value
+        return value.diagonal(dim1=1, dim2=2).sum()
+
+
+class RowFactor:
+    """The matrix ``U^T U`` by its rows, where these are fewer than columns.
+
+    A running average keeps the rows of the last updates, the latest first, as many as fit in
+    `max_rows`; the same rows again change nothing. O(max_rows * dim) memory.
+
+    Parameters
+    ----------
+    dim : int
+        Width of the matrix.
+    max_rows : int
+        Rows that are kept at most, but for the latest update, which is kept whole.
+    """
+
+    def __init__(self, dim: int, max_rows: int) -> None:
+        self.dim = dim
+        self.max_rows = max_rows
+        self.rows: list[Tensor] = []
+        self.weights: list[float] = []
+        self._matrix: Tensor | None = None
+        self._trace: Tensor | None = None
+
+    def update(self, new: Tensor, decay: float) -> bool:
+        """Move the average to ``decay * old + (1 - decay) * new``.
+
+        Parameters
+        ----------
+        new : Tensor of shape (m, dim)
+            Rows.
+        decay : float
+            In [0, 1).
+
+        Returns
+        -------
+        bool
+            Whether anything has changed.
+        """
+        if self.rows and (new is self.rows[0] or _equal(new, self.rows[0])):
+            return False
+        self._matrix = self._trace = None
+        weight = 1.0 if not self.rows else 1 - decay
+        self.rows = [new, *self.rows]
+        self.weights = [weight, *(decay * old for old in self.weights)]
+        while len(self.rows) > 1 and sum(map(len, self.rows)) > self.max_rows:
+            self.rows.pop()
+            self.weights.pop()
+        return True
+
+    def matrix(self) -> Tensor:
+        """U, of shape (m, dim); rows that are not finite count as zero."""
+        if self._matrix is None:
+            total = sum(self.weights)
+            parts = [
+                rows * (weight / total) ** 0.5
+                for rows, weight in zip(self.rows, self.weights, strict=True)
+            ]
+            u = torch.cat(parts)
+            is_finite = u.isfinite().all(dim=1, keepdim=True)
+            self._matrix = torch.where(is_finite, u, torch.zeros_like(u))
+        return self._matrix
+
+    def multiply(self, rows: Tensor) -> Tensor:
+        """Rows times the matrix."""
+        u = self.matrix()
+        return (rows @ u.t()) @ u
+
+    def state(self) -> dict[str, Any]:
+        """All that a checkpoint needs."""
+        return {"rows": list(self.rows), "weights": list(self.weights), "max_rows": self.max_rows}
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Take what `state` has returned."""
+        self.rows, self.weights = list(state["rows"]), list(state["weights"])
+        self.max_rows = state["max_rows"]
+        self._matrix = self._trace = None
+
+    def trace(self) -> Tensor:
+        """The trace of ``U^T U``."""
+        if self._trace is None:
+            self._trace = self.matrix().square().sum()
+        return self._trace
+
+
+def split_columns(rows: Tensor, n_blocks: int, block_size: int) -> Tensor:
+    """Cut columns into blocks of the same width, the last one filled up with zeros.
+
+    Parameters
+    ----------
+    rows : Tensor of shape (m, dim)
+        The rows.
+    n_blocks, block_size : int
+        ``n_blocks * block_size`` is at least `dim`.
+
+    Returns
+    -------
+    Tensor of shape (n_blocks, m, block_size)
+        The blocks.
+    """
+    missing = n_blocks * block_size - rows.shape[1]
+    padded = torch.nn.functional.pad(rows, (0, missing))
+    return padded.view(len(rows), n_blocks, block_size).transpose(0, 1)
+
+
+def _equal(a: Tensor, b: Tensor) -> bool:
+    return a.shape == b.shape and bool(torch.equal(a, b))

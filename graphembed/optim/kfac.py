@@ -1,0 +1,548 @@
+"""`KFAC`: preconditions the gradients of a model, around any optimizer of torch."""
+
+import re
+import warnings
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from graphembed._validation import check_params, float_in, int_at_least, one_of, optional
+from graphembed.optim._block import METHODS, Block, Observation
+from graphembed.optim._damping import LevenbergMarquardt
+from graphembed.optim._distributed import Processes
+from graphembed.optim._fisher import LOSSES
+from graphembed.optim._loss_rows import LossRows
+from graphembed.optim._observe import observe
+from graphembed.optim._paths import PathCache, SiteCall, trace
+from graphembed.optim._recorder import Call, Recorder
+from graphembed.optim._report import figures, table
+from graphembed.optim._trace_rule import TraceRule
+
+_LONGEST_INTERVAL = 100.0
+
+Schedule = float | Callable[[int], float]
+
+
+class KFAC:
+    """Kronecker-factored curvature (Martens & Grosse 2015) for graph layers.
+
+    Every block of parameters W that acts as ``z_r = W a_r`` on rows r has its gradient V replaced
+    by ``(G + g I)^-1 V (A + a I)^-1``, where ``A (x) G`` approximates the Fisher information of
+    the mean loss over the labelled rows, and ``a``, ``g`` split the damping. Call it between the
+    backward pass and the step of any optimizer::
+
+        pre = KFAC(model, lr=0.1, rows=train_mask)
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+        loss.backward(); pre.step(); optimizer.step()
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        Called once or more in training mode before every step; its output are the rows of the
+        loss: logits, or predictions. Not a wrapper such as DistributedDataParallel but what it
+        wraps.
+    lr : float or callable, optional
+        Step size of the optimizer, read by `kl_clip`; by default that of the attached one.
+    rows : Tensor of bool, shape (n_outputs,), or of integers, optional
+        Rows of the output that the loss is the mean of; by default all, as on restricted blocks and
+        mini-batches. May be set anew before any pass: ``pre.rows = mask``.
+    damping : float or callable, default=1e-3
+        lambda: what is added to the eigenvalues of ``A (x) G``; as a callable, of the step.
+    ema : float, default=0.95
+        Decay of the running averages of A and G at every update. The first update counts whole.
+    cov_update_freq : int, default=1
+        Steps between the first updates of the factors; see `interval_growth`.
+    inv_update_freq : int, default=1
+        Steps between updates of the inverses, which are made only where factors or damping have
+        changed.
+    approx : {"reduce", "expand"}, default="reduce"
+        A of the rows ``u_i = sum_r P_ir [a_r, 1]``, one for each row i of the loss, with P the
+        propagation from the layer to the loss; or of the single rows ``a_r``, weighed by
+        ``sum_i P_ir^2`` (Eschenhagen et al. 2023, for weights that are shared on a graph).
+    fisher : {"mc", "exact", "empirical"}, default="mc"
+        G by targets drawn from the model, in one backward pass to the z only; by the Hessian of the
+        loss, in a pass for every labelled row and class; or by the gradients of the user's own
+        backward pass, which costs nothing; the loss must then not be scaled for lower precision.
+    loss : {"cross_entropy", "mse", "binary_cross_entropy"}, default="cross_entropy"
+        What the output means; "empirical" does not look at it.
+    method : {"auto", "dual", "cholesky", "eigh", "thor"}, default="auto"
+        How A is inverted: by the Gram matrix of its rows where these are fewer than its columns
+        (all labelled nodes of Cora are 140, its features 1433); by a Cholesky factorisation; by the
+        eigenvectors of A and G, with damping that is not split; or in diagonal blocks (Chen et al.
+        2021). "auto" takes Cholesky up to 512 columns, then "dual" if it can, then "thor".
+    block_size : int, default=128
+        Width of the blocks of "thor".
+    kl_clip : float or None, default=1e-3
+        Largest ``lr^2 <v, V>`` of a step v; longer ones are scaled down. None: no limit.
+    weight_decay : float or callable, default=0
+        L2 penalty, added to the gradient before it is preconditioned since it is part of what is
+        minimised; as a callable, of the parameter's name. The optimizer's own must be 0.
+    skip : iterable of str
+        Regular expressions: layers whose name or class matches one are left out, with their
+        gradients as they are.
+    unlabeled_weight : float, default=0
+        Weight of the rows not in `rows` in the curvature, which needs no labels.
+    trace_rule : TraceRule, optional
+        Which blocks are updated at all, and which never again.
+    interval_growth : float, default=1.2
+        Factor of `cov_update_freq` after every update, up to a hundred steps: curvature changes
+        most in the first steps, 20 updates fall to the first 200. 1: always the same.
+    seed : int, default=0
+        Of the drawn targets. Torch's own generators are left alone.
+    process_group : optional
+        Of torch.distributed: factors are summed over its processes, by default over all if there
+        are several.
+
+    Notes
+    -----
+    A: O(m d_in^2) time and O(d_in^2) memory for m rows ("dual": O(m^2 d_in) and O(m d_in); "thor":
+    O(m d_in block_size) and O(d_in block_size)); G: O(n d_out^2).
+
+    On a graph the backward pass adds up the losses of several labelled nodes in one row. Drawn
+    targets are independent, so that their mixed terms vanish in the mean; those of "empirical" do
+    not, and it is biased by them where labelled nodes are neighbours.
+
+    "reduce" is the exact Gauss-Newton block of linear networks in which every layer above has one
+    propagation (`GCNConv`, `SAGEConv` without root weight), under squared loss. Where a layer has
+    several (`SAGEConv`, `ChebConv`), each way from a row to the loss gives a row u.
+
+    Inputs that `Dropout` has made are taken from before it, so that a first layer's A is computed
+    once on a fixed graph. In-place operations on outputs, gradient accumulation and modules that
+    are called several times are allowed. Gradients may be clipped between `step` and the
+    optimizer's; unscale them before.
+
+    Wrap gradient descent: Adam divides by the size of every entry and undoes most of it.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        lr: Schedule | None = None,
+        *,
+        rows: Tensor | None = None,
+        damping: Schedule = 1e-3,
+        ema: float = 0.95,
+        cov_update_freq: int = 1,
+        inv_update_freq: int = 1,
+        approx: str = "reduce",
+        fisher: str = "mc",
+        loss: str = "cross_entropy",
+        method: str = "auto",
+        block_size: int = 128,
+        kl_clip: float | None = 1e-3,
+        weight_decay: float | Callable[[str], float] = 0.0,
+        skip: Iterable[str] = (),
+        unlabeled_weight: float = 0.0,
+        trace_rule: TraceRule | None = None,
+        interval_growth: float = 1.2,
+        seed: int = 0,
+        process_group: Any = None,
+    ) -> None:
+        _check(
+            lr=lr,
+            damping=damping,
+            ema=ema,
+            cov_update_freq=cov_update_freq,
+            inv_update_freq=inv_update_freq,
+            approx=approx,
+            fisher=fisher,
+            loss=loss,
+            method=method,
+            block_size=block_size,
+            kl_clip=kl_clip,
+            weight_decay=weight_decay,
+            unlabeled_weight=unlabeled_weight,
+            interval_growth=interval_growth,
+            seed=seed,
+        )
+        self.model = model
+        self.lr = lr
+        self.rows = rows
+        self.damping = damping
+        self.ema = ema
+        self.cov_update_freq = cov_update_freq
+        self.inv_update_freq = inv_update_freq
+        self.approx = approx
+        self.fisher = fisher
+        self.loss = loss
+        self.method = method
+        self.block_size = block_size
+        self.kl_clip = kl_clip
+        self.weight_decay = weight_decay
+        self.skip = tuple(re.compile(pattern) for pattern in skip)
+        self.seed = seed
+        self.trace_rule = trace_rule
+        self.interval_growth = interval_growth
+        self.n_steps = 0
+        self._blocks: dict[str, Block] = {}
+        self._processes = Processes(process_group)
+        self._interval = float(cov_update_freq)
+        self._next_update = 0
+        self._pending: dict[Tensor, tuple[str, Any, Observation]] = {}
+        self._passes: list[tuple[list[SiteCall], Tensor]] = []
+        self._cache = PathCache()
+        self._loss_rows = LossRows(unlabeled_weight)
+        self._generator: torch.Generator | None = None
+        self._generator_state: Tensor | None = None
+        self._optimizer: torch.optim.Optimizer | None = None
+        self._attached: Any = None
+        self._last: dict[str, Any] = {}
+        self._has_warned = False
+        self._without_gradient = (0, 0)
+        self._recorder = Recorder(
+            model,
+            skip=self._is_skipped,
+            wanted=self._is_due,
+            done=self._observe,
+            keep_gradients=fisher == "empirical",
+        )
+
+    # -- Around a step -------------------------------------------------------------------------
+
+    def step(self, loss: Tensor | float | None = None) -> None:
+        """Precondition the gradients that the backward pass has left.
+
+        Parameters
+        ----------
+        loss : Tensor or float, optional
+            Its loss; only `LevenbergMarquardt` looks at it.
+
+        Raises
+        ------
+        RuntimeError
+            If the model has not been called in training mode before the first step.
+        """
+        follows = self.damping if isinstance(self.damping, LevenbergMarquardt) else None
+        if follows is not None:
+            if loss is None:
+                raise ValueError("KFAC: damping=LevenbergMarquardt() needs step(loss), got None")
+            follows.look(loss)
+        self._update_factors()
+        if not self._blocks:
+            raise RuntimeError(
+                "KFAC.step needs a pass of the model in training mode, with gradients, before it"
+            )
+        self._add_penalty()
+        pairs = []
+        for block in self._blocks.values():
+            gradient = block.gradient()
+            if gradient is not None and block.a_inverse is not None:
+                pairs.append((block, gradient, block.precondition(gradient)))
+        if follows is not None and loss is not None:
+            follows.note(self.n_steps, loss, pairs)
+        scale = self._trust_region(pairs)
+        for block, _, value in pairs:
+            block.write(value, scale)
+        self._last = {"pairs": pairs, "scale": scale}
+        self.n_steps += 1
+
+    def attach(self, optimizer: torch.optim.Optimizer) -> "KFAC":
+        """Let ``optimizer.step()`` call `step` first, for training loops that one does not own.
+
+        A step that a gradient scaler leaves out, because of a gradient that is not finite, is left
+        out here, too.
+
+        Parameters
+        ----------
+        optimizer : torch.optim.Optimizer
+            Of the model's parameters; its ``step`` must be called without a closure.
+
+        Returns
+        -------
+        KFAC
+            Itself.
+        """
+        self._optimizer = optimizer
+        self._attached = optimizer.register_step_pre_hook(self._before_step)
+        return self
+
+    def _before_step(self, optimizer: torch.optim.Optimizer, *_: Any) -> None:
+        if getattr(optimizer, "grad_scale", None) is not None:  # it would unscale them itself
+            raise RuntimeError(
+                "KFAC: a fused optimizer gets scaled gradients from a GradScaler: call "
+                "scaler.unscale_(optimizer) before scaler.step(optimizer), or say fused=False"
+            )
+        self.step()
+
+    def close(self) -> None:
+        """Remove all hooks from the model and the optimizer."""
+        self._recorder.close()
+        if self._attached is not None:
+            self._attached.remove()
+            self._attached = None
+
+    def __enter__(self) -> "KFAC":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _value(self, schedule: Schedule) -> float:
+        return float(schedule(self.n_steps)) if callable(schedule) else float(schedule)
+
+    def _add_penalty(self) -> None:
+        decay = self.weight_decay
+        if not callable(decay) and decay == 0:
+            return
+        for name, parameter in self.model.named_parameters():
+            if parameter.grad is not None:
+                factor = decay(name) if callable(decay) else decay
+                if factor:
+                    parameter.grad.add_(parameter.detach(), alpha=factor)
+
+    def _trust_region(self, pairs: list[tuple[Block, Tensor, Tensor]]) -> Tensor | None:
+        """Nu = min(1, sqrt(kl_clip / (lr^2 <v, V>))) (Ba et al. 2017, section 5)."""
+        if self.kl_clip is None or not pairs:
+            return None
+        lr = self.lr
+        if lr is None and self._optimizer is not None:
+            lr = float(self._optimizer.param_groups[0]["lr"])
+        if lr is None:
+            raise ValueError("KFAC: kl_clip needs lr, got None: give lr, attach(), or kl_clip=None")
+        products = [
+            torch.dot(value.flatten(), gradient.to(value.dtype).flatten())
+            for _, gradient, value in pairs
+        ]
+        total = products[0] if len(products) == 1 else torch.stack(products).sum()
+        # 1 / sqrt(0) is infinite, and more than enough.
+        return total.clamp(min=0).mul(self._value(lr) ** 2 / self.kl_clip).rsqrt().clamp(max=1)
+
+    # -- Factors -------------------------------------------------------------------------------
+
+    def _is_due(self) -> bool:
+        if self._blocks and all(block.is_frozen for block in self._blocks.values()):
+            return False
+        return self.n_steps >= self._next_update
+
+    def _is_skipped(self, name: str, module: nn.Module) -> bool:
+        texts = (name, type(module).__name__)
+        return any(pattern.search(text) for pattern in self.skip for text in texts)
+
+    def _observe(self, output: Any, calls: list[Call]) -> None:
+        """At the end of a pass: what it says about the factors."""
+        if not isinstance(output, Tensor) or output.dim() != 2:
+            what = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
+            raise TypeError(f"KFAC: the model must return a Tensor of shape (n, k), got {what}")
+        if not output.requires_grad:
+            return
+        if self.rows is None and not self._has_warned:
+            output.register_hook(self._count_rows)
+        self._cache.turn()
+        loss_rows, weights = self._loss_rows.matrix(self.rows, output)
+        with torch.no_grad():
+            sites = trace(calls, loss_rows, len(output), self._cache)
+        if not sites:
+            return
+        if self.fisher == "empirical":
+            self._passes.append((sites, weights))
+            return
+        self._take(sites, weights, loss_rows, output)
+
+    def _take(self, sites: list[SiteCall], weights: Tensor, loss_rows: Any, output: Any) -> None:
+        with torch.autocast(weights.device.type, enabled=False):
+            seen = observe(
+                sites,
+                output,
+                loss_rows,
+                weights,
+                approx=self.approx,
+                fisher=self.fisher,
+                loss=self.loss,
+                cache=self._cache,
+                generator=self._draws(weights.device),
+            )
+        for (name, site), observation in seen:
+            key = (site.weights or (site.bias,))[0]
+            if key in self._pending:
+                self._pending[key][2].add(observation)
+            else:
+                self._pending[key] = (name, site, observation)
+
+    def _block(self, name: str, site: Any, observation: Observation) -> Block:
+        """The block of a site, made when it is first seen."""
+        for block in self._blocks.values():
+            if block.parameters[0] is (site.weights or (site.bias,))[0]:
+                return block
+        n_rows = int(self._processes.sum(torch.tensor(sum(map(len, observation.rows)))))
+        block = Block(name, site.weights, site.bias, self.method, self.block_size, n_rows)
+        self._blocks[name] = block
+        return block
+
+    def _draws(self, device: torch.device) -> torch.Generator:
+        if self._generator is None:
+            self._generator = torch.Generator(device=device).manual_seed(
+                self.seed + self._processes.rank
+            )
+            if self._generator_state is not None:
+                self._generator.set_state(self._generator_state)
+        return self._generator
+
+    def _update_factors(self) -> None:
+        for sites, weights in self._passes:  # of "empirical", whose gradients have come now
+            self._take(sites, weights, None, None)
+        self._passes.clear()
+        damping = self._value(self.damping)
+        for name, site, seen in self._pending.values():
+            block = self._block(name, site, seen)
+            if not block.is_frozen:
+                block.update(seen, self.ema, self._processes, self.trace_rule, damping)
+        if self._pending:
+            self._interval = min(self._interval * self.interval_growth, _LONGEST_INTERVAL)
+            self._next_update = self.n_steps + round(self._interval)
+        self._pending.clear()
+        for block in self._blocks.values():
+            if block.a_inverse is None or self.n_steps % self.inv_update_freq == 0:
+                block.invert(damping)
+        if not self._has_warned and self._blocks:
+            self._has_warned = True
+            self._warn()
+
+    def _count_rows(self, gradient: Tensor) -> None:
+        self._without_gradient = int((gradient == 0).all(dim=1).sum()), len(gradient)
+
+    def _others(self) -> list[str]:
+        """Parameters in no block."""
+        known = {id(p) for block in self._blocks.values() for p in block.parameters}
+        return [
+            name
+            for name, parameter in self.model.named_parameters()
+            if parameter.requires_grad and id(parameter) not in known
+        ]
+
+    def _warn(self) -> None:
+        others = [
+            name
+            for name in self._others()
+            if not any(pattern.search(name) for pattern in self.skip)
+        ]
+        if others:
+            warnings.warn(
+                "KFAC leaves the gradients of these parameters as they are, since no linear site "
+                f"has them: {', '.join(others)}",
+                stacklevel=4,
+            )
+        n_without, n_rows = self._without_gradient
+        if 2 * n_without > n_rows:
+            warnings.warn(
+                f"KFAC: the loss has no gradient at {n_without} of {n_rows} rows of the output: if "
+                "it is a mean over some rows, set rows to them",
+                stacklevel=4,
+            )
+
+    # -- To look at ----------------------------------------------------------------------------
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that a checkpoint needs: factors, inverses, counters, the state of the draws.
+
+        Returns
+        -------
+        dict
+            Numbers, strings and tensors (which are not copied), by the names of the layers.
+        """
+        names = {id(p): name for name, p in self.model.named_parameters()}
+        blocks = {}
+        for key, block in self._blocks.items():
+            weights = [names[id(weight)] for weight in block.weights]
+            bias = None if block.bias is None else names[id(block.bias)]
+            blocks[key] = {"weights": weights, "bias": bias, **block.state()}
+        draws = self._generator_state if self._generator is None else self._generator.get_state()
+        follows = self.damping if isinstance(self.damping, LevenbergMarquardt) else None
+        return {
+            "n_steps": self.n_steps,
+            "interval": (self._interval, self._next_update),
+            "damping": follows and follows.state_dict(),
+            "generator": draws,
+            "blocks": blocks,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on where `state_dict` was called: with the same bits, on the same data.
+
+        Parameters
+        ----------
+        state : dict
+            From `state_dict`, of a model with the same parameters.
+
+        Raises
+        ------
+        ValueError
+            If the model has no parameter of a name.
+        """
+        parameters = dict(self.model.named_parameters())
+        blocks = {}
+        for key, saved in state["blocks"].items():
+            names = [*saved["weights"], *([] if saved["bias"] is None else [saved["bias"]])]
+            missing = [name for name in names if name not in parameters]
+            if missing:
+                raise ValueError(f"KFAC.load_state_dict: the model has no parameter {missing[0]!r}")
+            weights = [parameters[name] for name in saved["weights"]]
+            bias = None if saved["bias"] is None else parameters[saved["bias"]]
+            blocks[key] = Block(key, weights, bias, saved["method"], saved["block_size"], 0)
+            blocks[key].load(saved)
+        self._blocks = blocks
+        self.n_steps = state["n_steps"]
+        self._interval, self._next_update = state["interval"]
+        if isinstance(self.damping, LevenbergMarquardt) and state["damping"] is not None:
+            self.damping.load_state_dict(state["damping"])
+        self._generator, self._generator_state = None, state["generator"]
+        self._pending.clear()
+        self._passes.clear()
+
+    def summary(self) -> str:
+        """A table of the blocks, and the parameters that are in none.
+
+        Returns
+        -------
+        str
+            One line per block; before the first step there are none.
+        """
+        return table(self.blocks, self._others() if self._blocks else [])
+
+    def metrics(self) -> dict[str, dict[str, float]]:
+        """Figures of the last step, by block.
+
+        Returns
+        -------
+        dict of str to dict
+            "trace_a" and "trace_g"; "condition_a" and "condition_g", of the damped factors (all
+            but of "eigh"); "cosine" of the preconditioned to the raw gradient: near 1 where the
+            damping has switched the curvature off; and "scale", the factor that `kl_clip` made.
+
+        Notes
+        -----
+        Decomposes the factors: O(d^3), and waits for the device.
+        """
+        return figures(self._last.get("pairs", ()), self._last.get("scale"))
+
+    @property
+    def blocks(self) -> tuple[Block, ...]:
+        """The blocks of parameters, of the last layer first; empty before the first step."""
+        return tuple(self._blocks.values())
+
+
+_CONSTRAINTS = {
+    "lr": optional(float_in(0, 1e30, "right")),
+    "damping": float_in(0, 1e30, "right"),
+    "ema": float_in(0, 1, "left"),
+    "cov_update_freq": int_at_least(1),
+    "inv_update_freq": int_at_least(1),
+    "approx": one_of("reduce", "expand"),
+    "fisher": one_of("mc", "exact", "empirical"),
+    "loss": one_of(*LOSSES),
+    "method": one_of(*METHODS),
+    "block_size": int_at_least(1),
+    "kl_clip": optional(float_in(0, 1e30, "right")),
+    "weight_decay": float_in(0, 1e30),
+    "unlabeled_weight": float_in(0, 1e6),
+    "interval_growth": float_in(1, 100),
+    "seed": int_at_least(0, bits=63),
+}
+
+
+def _check(**params: Any) -> None:
+    """Check all numbers and names; schedules are checked by their use."""
+    schedules = ("lr", "damping", "weight_decay")
+    given = {k: v for k, v in params.items() if not (k in schedules and callable(v))}
+    check_params(given, {name: _CONSTRAINTS[name] for name in given}, owner="KFAC")

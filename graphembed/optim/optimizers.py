@@ -1,0 +1,206 @@
+"""Optimizers that precondition by themselves: `KFACSGD`, `NGD`, `THOR`, `KFACAdam`."""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from torch import nn
+
+from graphembed.optim._trace_rule import TraceRule
+from graphembed.optim.kfac import KFAC
+
+__all__ = ["KFACSGD", "NGD", "THOR", "KFACAdam"]
+
+
+class _Preconditioned(torch.optim.Optimizer):  # type: ignore[misc]
+    """What the optimizers below share; the other base class moves the parameters."""
+
+    preconditioner: KFAC
+
+    def _precondition_by(self, model: nn.Module, options: dict[str, Any]) -> None:
+        # The penalty belongs to the gradient before it is preconditioned.
+        for group in self.param_groups:
+            group["l2"] = group["weight_decay"]
+            group["weight_decay"] = 0.0
+        parameters = dict(model.named_parameters())
+
+        def decay(name: str) -> float:
+            for group in self.param_groups:
+                if any(p is parameters[name] for p in group["params"]):
+                    return float(group["l2"])
+            return 0.0
+
+        has_decay = any(group["l2"] for group in self.param_groups)
+        self.preconditioner = KFAC(model, weight_decay=decay if has_decay else 0.0, **options)
+        self.preconditioner._optimizer = self
+
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """Precondition the gradients, and change the parameters.
+
+        Parameters
+        ----------
+        closure : callable, optional
+            Computes the loss and the gradients.
+
+        Returns
+        -------
+        object
+            What `closure` returns.
+        """
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        self.preconditioner.step(loss)
+        super().step()
+        return loss
+
+    def state_dict(self) -> dict[str, Any]:
+        """State of the parameters, and "preconditioner", that of `KFAC`.
+
+        Returns
+        -------
+        dict
+            For `load_state_dict`.
+        """
+        return {**super().state_dict(), "preconditioner": self.preconditioner.state_dict()}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on where `state_dict` was called.
+
+        Parameters
+        ----------
+        state_dict : dict
+            What it has returned.
+        """
+        own = {key: value for key, value in state_dict.items() if key != "preconditioner"}
+        super().load_state_dict(own)
+        self.preconditioner.load_state_dict(state_dict["preconditioner"])
+
+    def __getstate__(self) -> dict[str, Any]:
+        raise TypeError(f"a {type(self).__name__} cannot be pickled or copied: use state_dict()")
+
+
+class KFACSGD(_Preconditioned, torch.optim.SGD):  # type: ignore[misc]
+    """Gradient descent with momentum on preconditioned gradients.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        As in `KFAC`.
+    lr : float, default=0.03
+        Step size.
+    momentum : float, default=0.9
+        Of the preconditioned gradients.
+    nesterov : bool, default=False
+        Nesterov's momentum.
+    weight_decay : float, default=0
+        L2 penalty, part of what is preconditioned.
+    params : iterable, optional
+        Parameters or groups of them, which may have their own lr and weight_decay; by default
+        all of the model.
+    **options : Any
+        Of `KFAC`: rows, damping, ...
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        lr: float = 0.03,
+        *,
+        momentum: float = 0.9,
+        nesterov: bool = False,
+        weight_decay: float = 0.0,
+        params: Iterable[Any] | None = None,
+        **options: Any,
+    ) -> None:
+        super().__init__(
+            model.parameters() if params is None else params,
+            lr=lr,
+            momentum=momentum,
+            nesterov=nesterov,
+            weight_decay=weight_decay,
+        )
+        self._precondition_by(model, options)
+
+
+class NGD(KFACSGD):
+    """Natural gradient descent: no momentum, and the factors of every step alone.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        As in `KFAC`.
+    lr : float, default=0.1
+        Step size.
+    **options : Any
+        Of `KFACSGD` and `KFAC`; by default ``momentum=0, ema=0, interval_growth=1``.
+    """
+
+    def __init__(self, model: nn.Module, lr: float = 0.1, **options: Any) -> None:
+        every_step: dict[str, Any] = {
+            "momentum": 0.0,
+            "ema": 0.0,
+            "cov_update_freq": 1,
+            "inv_update_freq": 1,
+        }
+        super().__init__(model, lr, **every_step | options)
+
+
+class THOR(KFACSGD):
+    """K-FAC in blocks, updated by the change of traces and ever more rarely (Chen et al. 2021).
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        As in `KFAC`.
+    lr : float, default=0.03
+        Step size.
+    **options : Any
+        Of `KFACSGD` and `KFAC`; by default ``method="thor", trace_rule=TraceRule()``.
+    """
+
+    def __init__(self, model: nn.Module, lr: float = 0.03, **options: Any) -> None:
+        rarely: dict[str, Any] = {"method": "thor", "trace_rule": TraceRule()}
+        super().__init__(model, lr, **rarely | options)
+
+
+class KFACAdam(_Preconditioned, torch.optim.Adam):  # type: ignore[misc]
+    """Adam on preconditioned gradients, as Izadi et al. 2020 have it.
+
+    Adam divides every entry by its size and so undoes most of the preconditioning: `KFACSGD` needs
+    fewer epochs. It is here to be compared with.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        As in `KFAC`.
+    lr : float, default=0.01
+        Step size.
+    betas : (float, float), default=(0.9, 0.999)
+        Decays of Adam's averages.
+    weight_decay : float, default=0
+        L2 penalty, part of what is preconditioned.
+    params : iterable, optional
+        Parameters or groups of them; by default all of the model.
+    **options : Any
+        Of `KFAC`.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        lr: float = 0.01,
+        *,
+        betas: tuple[float, float] = (0.9, 0.999),
+        weight_decay: float = 0.0,
+        params: Iterable[Any] | None = None,
+        **options: Any,
+    ) -> None:
+        super().__init__(
+            model.parameters() if params is None else params,
+            lr=lr,
+            betas=betas,
+            weight_decay=weight_decay,
+        )
+        self._precondition_by(model, options)

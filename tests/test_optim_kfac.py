@@ -1,0 +1,429 @@
+"""The engine around a training loop: what it keeps, refuses, survives and resumes."""
+
+import copy
+import io
+import pickle
+import warnings
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from optim_helpers import N_NODES, Chain, gcn, graph  # noqa: E402
+from torch import nn  # noqa: E402
+from torch.nn import functional as F  # noqa: E402, N812
+
+from graphembed.nn import GCNConv, SparseMatrix  # noqa: E402
+from graphembed.nn.models import GCN  # noqa: E402
+from graphembed.optim import KFAC, Hop, LayerSites, LinearSite, register_layer  # noqa: E402
+
+ROWS = torch.arange(5)
+Y = torch.tensor([0, 1, 2, 0, 1])
+
+
+def start(model, **options):
+    options = {"rows": ROWS, "lr": 0.1} | options
+    return KFAC(model, **options), torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+
+
+def backward(model, x, edges):
+    model.zero_grad()
+    value = F.cross_entropy(model(x, edges)[ROWS], Y)
+    value.backward()
+    return float(value.detach())
+
+
+def train(model, pre, optimizer, x, edges, n_steps):
+    values = []
+    for _ in range(n_steps):
+        values.append(backward(model, x, edges))
+        pre.step()
+        optimizer.step()
+    return values
+
+
+def parameters(model):
+    return [p.detach().clone() for p in model.parameters()]
+
+
+def assert_same(a, b):
+    assert all(torch.equal(p, q) for p, q in zip(a, b, strict=True))
+
+
+@pytest.mark.parametrize("fisher", ["mc", "exact", "empirical"])
+def test_it_learns_faster_than_gradient_descent(fisher):
+    edges, x = graph()
+    model, plain = gcn(), gcn()
+    pre, optimizer = start(model, fisher=fisher, damping=1e-2)
+    with pre:
+        values = train(model, pre, optimizer, x, edges, 30)
+    optimizer = torch.optim.SGD(plain.parameters(), lr=0.1, momentum=0.9)
+    for _ in range(30):
+        value = backward(plain, x, edges)
+        optimizer.step()
+    assert values[-1] < 0.7 * value
+
+
+# -- What is refused and told ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("damping", 0.0, "damping must be"),
+        ("ema", 1.0, "ema must be"),
+        ("cov_update_freq", 0, "cov_update_freq must be"),
+        ("approx", "sum", "approx must be"),
+        ("fisher", "true", "fisher must be"),
+        ("loss", "nll", "loss must be"),
+        ("method", "lu", "method must be"),
+        ("block_size", 0, "block_size must be"),
+        ("kl_clip", -1.0, "kl_clip must be"),
+        ("weight_decay", -1.0, "weight_decay must be"),
+        ("seed", -1, "seed must be"),
+    ],
+)
+def test_wrong_options_are_named(option, value, message):
+    with pytest.raises(ValueError, match=message):
+        KFAC(gcn(), **{option: value})
+
+
+def test_a_model_without_sites_is_refused():
+    with pytest.raises(ValueError, match="no layer with linear sites"):
+        KFAC(nn.Sequential(nn.LayerNorm(3)))
+    with pytest.raises(ValueError, match="no layer with linear sites"):
+        KFAC(gcn(), skip=["GCNConv"])
+
+
+def test_rows_are_checked():
+    edges, x = graph()
+    for rows, message in (
+        (torch.zeros(N_NODES, dtype=torch.bool), "at least one row"),
+        (torch.ones(3, dtype=torch.bool), "must have 14 entries"),
+        (torch.tensor([99]), "rows"),
+    ):
+        model = gcn()
+        with KFAC(model, rows=rows), pytest.raises((ValueError, IndexError), match=message):
+            model(x, edges)
+
+
+def test_kl_clip_needs_a_step_size_and_step_a_pass():
+    edges, x = graph()
+    model = gcn()
+    with KFAC(model, rows=ROWS) as pre:
+        with pytest.raises(RuntimeError, match="a pass of the model"):
+            pre.step()
+        backward(model, x, edges)
+        with pytest.raises(ValueError, match="kl_clip needs lr"):
+            pre.step()
+
+
+def test_parameters_without_a_site_are_named_once():
+    edges, x = graph()
+
+    class WithNorm(Chain):
+        def __init__(self):
+            super().__init__([GCNConv(4, 3), GCNConv(3, 3)])
+            self.norm = nn.LayerNorm(3)
+
+        def forward(self, x, edge_index):
+            return self.norm(super().forward(x, edge_index))
+
+    model = WithNorm().double()
+    pre, optimizer = start(model)
+    backward(model, x, edges)
+    before = model.norm.weight.grad.clone()
+    with pytest.warns(UserWarning, match=r"norm\.weight, norm\.bias"):
+        pre.step()
+    assert torch.equal(model.norm.weight.grad, before)
+    train(model, pre, optimizer, x, edges, 3)  # warnings are errors
+    assert "not preconditioned: norm.weight, norm.bias" in pre.summary()
+    pre.close()
+    with KFAC(model, 0.1, rows=ROWS, skip=["^norm"]) as pre:
+        backward(model, x, edges)
+        pre.step()
+
+
+def test_all_rows_are_doubted_where_few_have_a_gradient():
+    edges, x = graph()
+    model = gcn()
+    pre, _ = start(model, rows=None)
+    backward(model, x, edges)
+    with pytest.warns(UserWarning, match="9 of 14 rows"):
+        pre.step()
+    pre.close()
+
+
+def test_skipped_layers_keep_their_gradients():
+    edges, x = graph()
+    model = gcn()
+    pre, _ = start(model, skip=[r"layers\.0"], weight_decay=0.0)
+    backward(model, x, edges)
+    before = [p.grad.clone() for p in model.layers[0].parameters()]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        pre.step()
+    assert_same(before, [p.grad for p in model.layers[0].parameters()])
+    assert len(pre.blocks) == 2
+    pre.close()
+
+
+def test_summary_and_metrics():
+    edges, x = graph()
+    model = gcn()
+    pre, optimizer = start(model)
+    train(model, pre, optimizer, x, edges, 2)
+    assert "layers.2" in pre.summary()
+    assert "cholesky" in pre.summary()
+    figures = pre.metrics()["layers.1"]
+    assert figures["trace_a"] > 0
+    assert figures["condition_g"] >= 1
+    assert -1 <= figures["cosine"] <= 1
+    assert 0 < figures["scale"] <= 1
+    pre.damping, pre.inv_update_freq = 1e6, 1
+    backward(model, x, edges)
+    pre.step()
+    assert pre.metrics()["layers.1"]["cosine"] > 0.999  # damping has switched it off
+    pre.close()
+
+
+# -- Hooks -------------------------------------------------------------------------------------
+
+
+def test_hooks_change_nothing_before_step_and_are_gone_after_close():
+    edges, x = graph()
+    model, plain = gcn(), gcn()
+    pre, _ = start(model)
+    assert backward(model, x, edges) == backward(plain, x, edges)
+    assert_same([p.grad for p in model.parameters()], [p.grad for p in plain.parameters()])
+    pre.close()
+    for module in model.modules():
+        assert not module._forward_hooks
+        assert not module._forward_pre_hooks
+
+
+def test_evaluation_and_passes_without_gradients_are_not_seen():
+    edges, x = graph()
+    model = gcn()
+    pre, _ = start(model, fisher="empirical")
+    backward(model, x, edges)
+    seen = len(pre._passes)
+    model.eval()
+    model(x, edges)
+    model.train()
+    with torch.no_grad():
+        model(x, edges)
+    assert len(pre._passes) == seen == 1
+    pre.close()
+
+
+def test_outputs_may_be_written_to():
+    edges, x = graph()
+
+    class InPlace(Chain):
+        def forward(self, x, edge_index):
+            for layer in self.layers[:-1]:
+                x = layer(x, edge_index).relu_()
+            return self.layers[-1](x, edge_index)
+
+    for fisher in ("mc", "empirical"):
+        found = []
+        for kind in (InPlace, Chain):
+            model = kind(gcn().layers)
+            pre, optimizer = start(model, fisher=fisher)
+            train(model, pre, optimizer, x, edges, 3)
+            pre.close()
+            found.append(parameters(model))
+        assert_same(*found)
+
+
+def test_copies_and_files_of_the_model_have_no_hooks_that_work():
+    edges, x = graph()
+    model = gcn()
+    pre, optimizer = start(model)
+    train(model, pre, optimizer, x, edges, 1)
+    for other in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
+        other.train()
+        other(x, edges)
+    assert not pre._pending
+    pre.close()
+
+
+def test_dropout_before_a_layer_is_looked_behind():
+    edges, x = graph()
+    model = GCN(4, 3, 3, dropout=0.5).double()
+    sparse = SparseMatrix.from_torch(x.to_sparse_csr())
+    for features in (x, sparse):
+        pre, _ = start(model, cov_update_freq=1, method="dual")
+        for _ in range(3):
+            backward(model, features, edges)
+            pre.step()
+        first = pre.blocks[-1]
+        assert len(first.a.rows) == 1  # the same rows in every pass
+        clean, _ = start(model.eval().train(), method="dual")
+        model.dropout.p = 0.0
+        backward(model, features, edges)
+        clean.step()
+        torch.testing.assert_close(first.a.matrix(), clean.blocks[-1].a.matrix())
+        model.dropout.p = 0.5
+        clean.close()
+        pre.close()
+
+
+# -- Passes and steps --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("fisher", ["exact", "empirical"])
+@pytest.mark.parametrize("method", ["cholesky", "dual"])
+def test_two_passes_of_half_the_rows_are_one(fisher, method):
+    edges, x = graph()
+    options = {"fisher": fisher, "method": method, "kl_clip": None}
+    whole, halves = gcn(dims=(4, 3, 3)), gcn(dims=(4, 3, 3))
+    rows = torch.tensor([0, 1, 2, 3])
+    y = Y[:4]
+    if fisher == "empirical":  # its mixed terms of neighbours are others in other passes
+        edges = torch.empty(2, 0, dtype=torch.int64)
+    pre, _ = start(whole, rows=rows, **options)
+    F.cross_entropy(whole(x, edges)[rows], y).backward()
+    pre.step()
+    pre.close()
+    pre, _ = start(halves, **options)
+    for part in (slice(0, 2), slice(2, 4)):
+        pre.rows = rows[part]
+        value = F.cross_entropy(halves(x, edges)[rows[part]], y[part])
+        (value / (2 if fisher == "exact" else 1)).backward()
+    if fisher == "empirical":
+        for p in halves.parameters():
+            p.grad /= 2
+    pre.step()
+    pre.close()
+    for a, b in zip(whole.parameters(), halves.parameters(), strict=True):
+        torch.testing.assert_close(a.grad, b.grad)
+
+
+def test_penalty_comes_before_and_by_name():
+    edges, x = graph()
+    model, other = gcn(), gcn()
+    pre, _ = start(model, weight_decay=lambda name: 0.3 if "layers.0" in name else 0.0)
+    backward(model, x, edges)
+    pre.step()
+    pre.close()
+    pre, _ = start(other)
+    value = F.cross_entropy(other(x, edges)[ROWS], Y)
+    penalty = sum(p.square().sum() for p in other.layers[0].parameters())
+    (value + 0.15 * penalty).backward()
+    pre.step()
+    pre.close()
+    for a, b in zip(model.parameters(), other.parameters(), strict=True):
+        torch.testing.assert_close(a.grad, b.grad)
+
+
+def test_kl_clip_bounds_the_step():
+    edges, x = graph()
+    model = gcn()
+    pre, _ = start(model, kl_clip=1e-4, lr=lambda step: 2.0)
+    backward(model, x, edges)
+    raw = [p.grad.clone() for p in model.parameters()]
+    pre.step()
+    product = sum((p.grad * g).sum() for p, g in zip(model.parameters(), raw, strict=True))
+    scale = pre.metrics()["layers.0"]["scale"]
+    assert scale < 1
+    assert float(4 * scale * product) == pytest.approx(1e-4)
+    pre.close()
+
+
+def test_attached_it_steps_before_the_optimizer():
+    edges, x = graph()
+    model, other = gcn(), gcn()
+    pre, optimizer = start(model)
+    train(model, pre, optimizer, x, edges, 4)
+    pre.close()
+    attached, optimizer = start(other, lr=None)
+    attached.attach(optimizer)
+    for _ in range(4):
+        backward(other, x, edges)
+        optimizer.step()
+    assert_same(parameters(model), parameters(other))
+    attached.close()
+    optimizer.step()
+    assert attached.n_steps == 4
+
+
+@pytest.mark.parametrize("method", ["dual", "cholesky", "eigh", "thor"])
+def test_it_resumes_with_the_same_bits(method):
+    edges, x = graph()
+    options = {"method": method, "block_size": 2, "cov_update_freq": 3, "inv_update_freq": 4}
+    model = gcn()
+    pre, optimizer = start(model, **options)
+    train(model, pre, optimizer, x, edges, 5)
+    file = io.BytesIO()
+    torch.save((pre.state_dict(), optimizer.state_dict(), model.state_dict()), file)
+    train(model, pre, optimizer, x, edges, 7)
+    pre.close()
+    other = gcn(seed=9)
+    resumed, optimizer = start(other, **options)
+    file.seek(0)
+    for part, state in zip((resumed, optimizer, other), torch.load(file), strict=True):
+        part.load_state_dict(state)
+    train(other, resumed, optimizer, x, edges, 7)
+    resumed.close()
+    assert_same(parameters(model), parameters(other))
+    with pytest.raises(ValueError, match="no parameter 'layers"):
+        KFAC(nn.Linear(3, 3)).load_state_dict(resumed.state_dict())
+
+
+def test_same_seed_same_bits_and_torchs_generators_are_left_alone():
+    edges, x = graph()
+    found = []
+    for seed in (1, 1, 2):
+        model = gcn()
+        pre, optimizer = start(model, seed=seed)
+        state = torch.get_rng_state()
+        train(model, pre, optimizer, x, edges, 3)
+        assert torch.equal(state, torch.get_rng_state())
+        pre.close()
+        found.append(parameters(model))
+    assert_same(found[0], found[1])
+    assert not torch.equal(found[0][0], found[2][0])
+
+
+def test_nothing_grows_from_step_to_step():
+    edges, x = graph()
+    model = gcn()
+    pre, optimizer = start(model, cov_update_freq=1, method="dual")
+    train(model, pre, optimizer, x, edges, 30)
+    sizes = [len(block.a.rows) for block in pre.blocks]
+    train(model, pre, optimizer, x, edges, 30)
+    assert [len(block.a.rows) for block in pre.blocks] == sizes
+    assert len(pre._cache._old) + len(pre._cache._now) < 60
+    assert not pre._pending
+    pre.close()
+
+
+# -- Layers of others --------------------------------------------------------------------------
+
+
+def test_registered_layers_are_known():
+    class Scaled(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight = nn.Parameter(torch.randn(3, 4))
+
+        def forward(self, x):
+            return 2 * x @ self.weight.t()
+
+    model = nn.Sequential(Scaled())
+    with pytest.raises(ValueError, match="register_layer"):
+        KFAC(model)
+
+    def sites(module, x):
+        hop = Hop(len(x))
+        return LayerSites((LinearSite(module, (module.weight,), None, ((hop, 2 * x),)),), (hop,))
+
+    register_layer(Scaled, sites)
+    with KFAC(model, 0.1) as pre:
+        F.cross_entropy(model(torch.randn(5, 4)), Y).backward()
+        pre.step()
+        assert pre.blocks[0].d_in == 4
+    with pytest.raises(TypeError, match="layer must be"):
+        register_layer(Scaled(), sites)

@@ -1,0 +1,193 @@
+"""The engine on whole models of every layer, ours and PyG's."""
+
+from functools import partial
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from optim_helpers import Chain, gcn, graph, relative_error, run, seeded  # noqa: E402
+from torch import nn  # noqa: E402
+from torch.nn import functional as F  # noqa: E402, N812
+
+from graphembed import nn as nn_of_ours  # noqa: E402
+from graphembed.nn import Adjacency, GATConv, Linear, PinSageConv, SAGEConv  # noqa: E402
+from graphembed.nn.models import GAT, GCN, ChebNet, GraphSAGE  # noqa: E402
+from graphembed.nn.training import Part  # noqa: E402
+from graphembed.optim import KFAC  # noqa: E402
+
+ROWS = torch.arange(5)
+Y = torch.tensor([0, 1, 2, 0, 1])
+
+
+class Mixed(Chain):
+    """As the other one, with graphembed's own `Linear`, too."""
+
+    def forward(self, x, edge_index):
+        for k, layer in enumerate(self.layers):
+            x = layer(x) if isinstance(layer, (nn.Linear, Linear)) else layer(x, edge_index)
+            if k < len(self.layers) - 1:
+                x = x.relu()
+        return x
+
+
+MODELS = {
+    "gcn": lambda: GCN(4, 8, 3, dropout=0.0),
+    "gcn-residual": lambda: GCN(4, 8, 3, dropout=0.0, num_layers=3, residual=True),
+    "cheb": lambda: ChebNet(4, 8, 3, K=3, dropout=0.0),
+    "sage": lambda: GraphSAGE(4, 8, 3, dropout=0.0),
+    "sage-pool": lambda: GraphSAGE(4, 8, 3, aggr="pool", dropout=0.0, normalize=True),
+    "gat": lambda: GAT(4, 8, 3, heads=2, dropout=0.0),
+    "gatv2": lambda: GAT(4, 8, 3, heads=2, v2=True, dropout=0.0),
+    "pinsage": lambda: Mixed([PinSageConv(4, 6, 8), PinSageConv(8, 6, 5), nn.Linear(5, 3)]),
+    "mixed": lambda: Mixed([Linear(4, 6), SAGEConv(6, 6), nn.Linear(6, 5), SAGEConv(5, 3)]),
+}
+MANY = "ignore:KFAC leaves the gradients"
+
+
+@pytest.mark.filterwarnings(MANY)
+@pytest.mark.parametrize("approx", ["reduce", "expand"])
+@pytest.mark.parametrize("name", MODELS)
+def test_every_model_learns(name, approx):
+    edges, x = graph()
+    model = seeded(MODELS[name])
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9)
+    with KFAC(model, 0.05, rows=ROWS, approx=approx, damping=0.1) as pre:
+        values = []
+        for _ in range(30):
+            optimizer.zero_grad()
+            value = F.cross_entropy(model(x, edges)[ROWS], Y)
+            value.backward()
+            pre.step()
+            optimizer.step()
+            values.append(float(value.detach()))
+    assert values[-1] < 0.8 * values[0]
+    covered = sum(p.numel() for block in pre.blocks for p in block.parameters)
+    n_attention = sum(p.numel() for name, p in model.named_parameters() if ".att" in name)
+    assert covered == sum(p.numel() for p in model.parameters()) - n_attention
+
+
+@pytest.mark.filterwarnings(MANY)
+@pytest.mark.parametrize("name", ["gcn", "gcn-residual", "sage", "sage-pool", "gat", "gatv2"])
+def test_restricted_blocks_give_the_same_update(name):
+    edges, x = graph()
+    found = []
+    for is_cut in (False, True):
+        model = seeded(MODELS[name])
+        part = Part.of(model, x, edges, torch.zeros(14, dtype=torch.int64), ROWS)
+        with KFAC(
+            model, rows=None if is_cut else ROWS, fisher="exact", kl_clip=None, method="cholesky"
+        ) as pre:
+            out = part.logits(model) if is_cut else model(x, edges)[ROWS]
+            F.cross_entropy(out, Y).backward()
+            pre.step()
+        found.append([p.grad for p in model.parameters()])
+    for a, b in zip(*found, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-8, atol=1e-10)
+
+
+def test_ways_are_given_up_where_rows_are_mixed():
+    class Readout(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.body = gcn(dims=(4, 3))
+            self.head = nn.Linear(3, 3).double()
+
+        def forward(self, x, edges):
+            return self.head(self.body(x, edges).relu().view(2, 7, 3).mean(dim=1))
+
+    edges, x = graph()
+    torch.manual_seed(0)
+    pre, _ = run(Readout(), x, edges, None)
+    ones = torch.ones(14, 1, dtype=torch.float64)
+    matrix = Adjacency.from_edge_index(edges, 14).gcn_matrix(dtype=x.dtype).to_dense()
+    rows = torch.cat([matrix @ x, ones], dim=1)
+    torch.testing.assert_close(pre.blocks[1].a.value[0], rows.t() @ rows / 14)
+
+
+def test_a_module_called_twice_counts_twice():
+    class Twice(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.lin = nn.Linear(4, 4).double()
+
+        def forward(self, x, edges):
+            return self.lin(self.lin(x))
+
+    edges, x = graph()
+    torch.manual_seed(1)
+    model = Twice()
+    model.lin.weight.data.normal_()
+    for approx in ("reduce", "expand"):
+        pre, _ = run(model, x, edges, ROWS, approx=approx)
+        inner = torch.cat([x, torch.ones(14, 1).double()], 1)[ROWS]
+        outer = torch.cat([model.lin(x), torch.ones(14, 1).double()], 1)[ROWS].detach()
+        wanted = (inner.t() @ inner + outer.t() @ outer) / 5
+        scale = 1 if approx == "reduce" else 2
+        (block,) = pre.blocks
+        torch.testing.assert_close(block.a.value[0] * scale, wanted)
+        down = model.lin.weight.detach()
+        hessian = 0.5 * torch.eye(4, dtype=torch.float64)
+        gram = hessian + down.t() @ hessian @ down
+        torch.testing.assert_close(block.g.value[0] * (2 / scale if scale == 1 else 1), gram)
+
+
+def test_frozen_parameters_stay_out():
+    edges, x = graph()
+    model = gcn()
+    model.layers[0].lin.weight.requires_grad_(False)
+    model.layers[1].bias.requires_grad_(False)
+    pre, _ = run(model, x, edges, ROWS)
+    assert [(block.d_out, block.d_in) for block in pre.blocks] == [(3, 4), (3, 3), (3, 1)]
+
+
+PYG = {
+    "GCNConv": {},
+    "ChebConv": {"K": 3},
+    "SAGEConv": {},
+    "GATConv": {"heads": 2, "concat": False},
+    "GATv2Conv": {},
+}
+
+
+def two_layers(model, x, edges):
+    return model.layers[1](model.layers[0](x, edges).relu())
+
+
+@pytest.mark.filterwarnings(MANY, "ignore::DeprecationWarning")
+@pytest.mark.parametrize("name", PYG)
+@pytest.mark.parametrize("approx", ["reduce", "expand"])
+def test_layers_of_pyg_are_known(name, approx):
+    pyg = pytest.importorskip("torch_geometric.nn")
+    edges, x = graph()
+    options = PYG[name]
+    theirs = seeded(lambda: Chain([getattr(pyg, name)(4, 3, **options), pyg.Linear(3, 3)]))
+    own = getattr(nn_of_ours, name)(4, 3, **options)
+    ours = seeded(lambda: Chain([own, Linear(3, 3)]))
+    ours.load_state_dict(theirs.state_dict())
+    found = []
+    for model in (ours, theirs):
+        model.forward = partial(two_layers, model)
+        run(model, x, edges, ROWS, approx=approx)
+        found.append([p.grad for p in model.parameters()])
+    for a, b in zip(*found, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-6, atol=1e-8)
+
+
+def test_linear_layers_inside_unknown_layers_are_sites_of_their_own():
+    pyg = pytest.importorskip("torch_geometric.nn")
+    edges, x = graph()
+    model = seeded(lambda: Chain([pyg.SAGEConv(4, 3, normalize=True), nn.Linear(3, 3)]))
+    pre, _ = run(model, x, edges, ROWS)
+    names = [block.name for block in pre.blocks]
+    assert names == ["layers.1", "layers.0.lin_r", "layers.0.lin_l"]
+
+
+@pytest.mark.parametrize("concat", [True, False])
+def test_projection_and_bias_of_gat(concat):
+    edges, x = graph()
+    model = seeded(lambda: Chain([GATConv(4, 3, heads=2, concat=concat)]))
+    with pytest.warns(UserWarning, match="att_src"):
+        pre, _ = run(model, x, edges, ROWS)
+    assert [(block.d_out, block.d_in) for block in pre.blocks] == [(6, 4), (6 if concat else 3, 1)]
+    assert relative_error(pre.blocks[1].a.value, torch.ones(1, 1, 1).double()) < 1e-12

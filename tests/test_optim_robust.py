@@ -1,0 +1,242 @@
+"""Data and states in which curvature is degenerate, lower precision, and several processes."""
+
+import multiprocessing
+import socket
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from optim_helpers import Chain, gcn, graph  # noqa: E402
+from torch import nn  # noqa: E402
+from torch.nn import functional as F  # noqa: E402, N812
+
+from graphembed.optim import KFAC, KFACSGD  # noqa: E402
+from graphembed.optim._factors import BlockFactor, RowFactor  # noqa: E402
+from graphembed.optim._solvers import BlockInverse, split_damping  # noqa: E402
+
+ROWS = torch.arange(5)
+Y = torch.tensor([0, 1, 2, 0, 1])
+METHODS = ("dual", "cholesky", "eigh", "thor")
+
+
+def step(model, x, edges, rows=ROWS, y=Y, n_steps=3, **options):
+    pre = KFAC(model, 0.1, rows=rows, cov_update_freq=1, inv_update_freq=1, **options)
+    with pre:
+        for _ in range(n_steps):
+            model.zero_grad()
+            F.cross_entropy(model(x, edges)[rows], y).backward()
+            pre.step()
+    return pre
+
+
+def is_finite(model):
+    return all(bool(p.grad.isfinite().all()) for p in model.parameters())
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("fisher", ["mc", "exact", "empirical"])
+def test_degenerate_data_give_finite_updates(method, fisher):
+    edges, x = graph()
+    options = {"method": method, "fisher": fisher, "block_size": 2}
+    none = torch.empty(2, 0, dtype=torch.int64)
+    cases = {
+        "one row": (gcn(), x, edges, ROWS[:1], Y[:1]),
+        "one class": (gcn(dims=(4, 3, 1)), x, edges, ROWS, torch.zeros_like(Y)),
+        "isolated nodes": (gcn(), x, none, ROWS, Y),
+        "zero features": (gcn(), torch.zeros_like(x), edges, ROWS, Y),
+        "equal features": (gcn(), torch.ones_like(x), edges, ROWS, Y),
+    }
+    for name, (model, features, e, rows, y) in cases.items():
+        step(model.float(), features.float(), e, rows, y, **options)
+        assert is_finite(model), name
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_dead_units_leave_a_zero_update(method):
+    edges, x = graph()
+    model = gcn(dims=(4, 3, 3))
+    with torch.no_grad():
+        model.layers[0].bias.fill_(-1e3)  # no unit is ever above zero
+    step(model, x, edges, method=method)
+    assert is_finite(model)
+    assert float(model.layers[0].lin.weight.grad.abs().max()) == 0.0
+
+
+def test_gradients_that_are_missing_are_left_out():
+    edges, x = graph()
+
+    class Branch(Chain):
+        def forward(self, x, edge_index):
+            return self.layers[1](x, edge_index)
+
+    model = Branch([*gcn(dims=(4, 3, 3)).layers[:1], *gcn(dims=(4, 3)).layers])
+    with pytest.warns(UserWarning, match=r"layers\.0\.bias, layers\.0\.lin\.weight"):
+        step(model, x, edges)
+    assert model.layers[0].lin.weight.grad is None
+
+
+def test_non_finite_observations_are_left_out():
+    factor = BlockFactor(2, 2)
+    bad = torch.tensor([[[float("nan"), 0], [0, 1.0]]])
+    factor.update(bad, 0.0)
+    assert torch.equal(factor.value, torch.zeros(1, 2, 2))
+    factor.update(torch.eye(2)[None], 0.0)
+    factor.update(bad, 0.5)
+    assert torch.equal(factor.value, torch.eye(2)[None])
+    rows = RowFactor(2, 4)
+    rows.update(torch.tensor([[1.0, 2.0], [float("inf"), 1.0]]), 0.0)
+    assert torch.equal(rows.matrix(), torch.tensor([[1.0, 2.0], [0.0, 0.0]]))
+
+
+def test_a_step_without_finite_gradients_does_not_spoil_the_factors():
+    edges, x = graph()
+    model = gcn()
+    pre = KFAC(model, 0.1, rows=ROWS, cov_update_freq=1)
+    for scale in (1.0, float("nan"), 1.0):
+        model.zero_grad()
+        (scale * F.cross_entropy(model(x, edges)[ROWS], Y)).backward()
+        pre.step()
+    assert is_finite(model)
+    pre.close()
+
+
+def test_a_factor_that_is_not_positive_is_inverted_all_the_same():
+    factor = BlockFactor(3, 3)
+    vectors = torch.linalg.qr(torch.randn(3, 3, generator=torch.Generator().manual_seed(0)))[0]
+    factor.value = (vectors @ torch.diag(torch.tensor([1.0, 1e-3, -1.0])) @ vectors.t())[None]
+    inverse = BlockInverse.of(factor, torch.tensor(1e-6), None).value
+    assert bool(inverse.isfinite().all())
+    assert float(torch.linalg.eigvalsh(inverse[0]).min()) > 0  # still a descent direction
+    # A little damping more is enough for rounding errors.
+    factor.value = (vectors @ torch.diag(torch.tensor([1.0, 1e-3, -1e-8])) @ vectors.t())[None]
+    inverse = BlockInverse.of(factor, torch.tensor(1e-9), None).value
+    assert float(torch.linalg.eigvalsh(inverse[0]).min()) > 0
+
+
+def test_damping_is_split_by_mean_eigenvalues():
+    damping = torch.tensor(4.0)
+    a, g = split_damping(damping, torch.tensor(9.0), torch.tensor(1.0))
+    assert (float(a), float(g)) == (6.0, pytest.approx(2 / 3))
+    for zero in ((0.0, 1.0), (1.0, 0.0), (0.0, 0.0)):
+        assert [float(v) for v in split_damping(damping, *map(torch.tensor, zero))] == [2.0, 2.0]
+
+
+def test_found_inf_leaves_the_step_out():
+    edges, x = graph()
+    model = gcn().float()
+    optimizer = KFACSGD(model, rows=ROWS)
+    scaler = torch.amp.GradScaler("cpu", init_scale=2.0**4)
+    before = [p.detach().clone() for p in model.parameters()]
+    for scale in (float("inf"), 1.0):
+        optimizer.zero_grad()
+        value = F.cross_entropy(model(x.float(), edges)[ROWS], Y)
+        scaler.scale(value * scale).backward()
+        scaler.step(optimizer)
+        scaler.update()
+        moved = [not torch.equal(p, q) for p, q in zip(model.parameters(), before, strict=True)]
+        assert any(moved) == (scale == 1.0)
+    assert optimizer.preconditioner.n_steps == 1
+
+
+def test_scaled_and_unscaled_losses_take_the_same_step():
+    edges, x = graph()
+    found = []
+    for is_scaled in (False, True):
+        model = gcn().float()
+        optimizer = KFACSGD(model, rows=ROWS)
+        scaler = torch.amp.GradScaler("cpu", init_scale=2.0**10, enabled=is_scaled)
+        for _ in range(3):
+            optimizer.zero_grad()
+            scaler.scale(F.cross_entropy(model(x.float(), edges)[ROWS], Y)).backward()
+            scaler.step(optimizer)
+            scaler.update()
+        found.append([p.detach() for p in model.parameters()])
+    for a, b in zip(*found, strict=True):
+        torch.testing.assert_close(a, b)
+
+
+def test_gradients_that_are_still_scaled_are_refused():
+    edges, x = graph()
+    model = gcn().float()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, fused=True)
+    pre = KFAC(model, rows=ROWS).attach(optimizer)
+    scaler = torch.amp.GradScaler("cpu", init_scale=2.0**4)
+    scaler.scale(F.cross_entropy(model(x.float(), edges)[ROWS], Y)).backward()
+    with pytest.raises(RuntimeError, match="unscale_"):
+        scaler.step(optimizer)
+    pre.close()
+
+
+def test_bfloat16_has_factors_in_single_precision():
+    x = torch.randn(14, 4, generator=torch.Generator().manual_seed(0))
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 3)).to(torch.bfloat16)
+    with KFAC(model, 0.1, rows=ROWS) as pre:
+        F.cross_entropy(model(x.to(torch.bfloat16))[ROWS], Y).backward()
+        pre.step()
+    assert all(block.g.value.dtype == torch.float32 for block in pre.blocks)
+    assert all(p.grad.dtype == torch.bfloat16 for p in model.parameters())
+    assert is_finite(model)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        single = model.float()
+        with KFAC(single, 0.1, rows=ROWS) as pre:
+            single.zero_grad()
+            F.cross_entropy(single(x)[ROWS], Y).backward()
+            pre.step()
+    assert is_finite(single)
+
+
+# -- Several processes -------------------------------------------------------------------------
+
+
+def rank(number, port, method, queue):
+    torch.set_num_threads(1)
+    torch.distributed.init_process_group(
+        "gloo", init_method=f"tcp://127.0.0.1:{port}", rank=number, world_size=2
+    )
+    try:
+        queue.put((number, distributed_steps(number, method)))
+    finally:
+        torch.distributed.destroy_process_group()
+
+
+def distributed_steps(number, method):
+    """Three steps on the rows of one process, or of all if it is the only one."""
+    edges, x = graph()
+    model = gcn()
+    mine = torch.tensor([[0, 1], [2, 3]])[number] if number is not None else torch.arange(4)
+    wrapped = model
+    if number is not None:
+        wrapped = nn.parallel.DistributedDataParallel(model)
+    optimizer = KFACSGD(
+        model, rows=mine, fisher="exact", method=method, cov_update_freq=1, inv_update_freq=1
+    )
+    for _ in range(3):
+        optimizer.zero_grad()
+        F.cross_entropy(wrapped(x, edges)[mine], Y[mine]).backward()
+        optimizer.step()
+    return [p.detach().tolist() for p in model.parameters()]
+
+
+@pytest.mark.distributed
+@pytest.mark.parametrize("method", ["cholesky", "dual"])
+def test_two_processes_are_one(method):
+    with socket.socket() as place:
+        place.bind(("127.0.0.1", 0))
+        port = place.getsockname()[1]
+    context = multiprocessing.get_context("spawn")
+    queue = context.Queue()
+    processes = [
+        context.Process(target=rank, args=(number, port, method, queue)) for number in range(2)
+    ]
+    for process in processes:
+        process.start()
+    found = dict(queue.get(timeout=120) for _ in processes)
+    for process in processes:
+        process.join(timeout=60)
+        assert process.exitcode == 0
+    assert found[0] == found[1]
+    alone = distributed_steps(None, method)
+    for a, b in zip(found[0], alone, strict=True):
+        torch.testing.assert_close(torch.tensor(a), torch.tensor(b), rtol=1e-9, atol=1e-12)
