@@ -161,8 +161,8 @@ class Crew:
             self.ring()
 
 
-# Where an iterator outlives the program. Later, the interpreter kills threads, and those in C++ take
-# the process along.
+# Where an iterator outlives the program. Later, the interpreter kills threads, and those in C++
+# take the process along.
 _crews: WeakSet[Crew] = WeakSet()
 
 

@@ -49,8 +49,8 @@ class NodeClassifier(BaseEstimator):  # type: ignore[misc]  # scikit-learn is no
     on the first layer alone; "cheb" is their Chebyshev model of order 2. "gat" is that of
     Velickovic et al. (2018, section 3.3) and their program: patience of 100 epochs on loss and
     accuracy of the validation nodes, at most 1000 epochs; 200 epochs where there are no such nodes.
-    Hamilton et al. (2017) have mean aggregation and ReLU, and no citation graphs; the rest of "sage"
-    is as "gcn" has it, but for the width and the penalty on all parameters, which are ours.
+    Hamilton et al. (2017) have mean aggregation and ReLU, and no citation graphs; the rest of
+    "sage" is as "gcn" has it, but for the width and the penalty on all parameters, which are ours.
 
     Parameters
     ----------
