@@ -579,6 +579,7 @@ def test_a_failed_fit_keeps_the_old(data):
 def test_ctrl_c(data):
     graph, X, y, train, *_ = data
     classifier = make(epochs=10**6)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have it ignored
     timer = threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGINT))
     timer.start()
     try:
@@ -586,6 +587,7 @@ def test_ctrl_c(data):
             classifier.fit(graph, X, y, train_mask=train)
     finally:
         timer.cancel()
+        signal.signal(signal.SIGINT, before)
     assert not hasattr(classifier, "model_")
 
 
