@@ -47,7 +47,7 @@ _HOMES = {
     "NodeClassifier": "graphembed.estimators",
     "sample_walks": "graphembed.samplers",
 }
-_SUBPACKAGES = ("datasets", "estimators", "evaluation", "io", "nn", "plotting", "samplers")
+_SUBPACKAGES = ("datasets", "estimators", "evaluation", "io", "nn", "optim", "plotting", "samplers")
 
 
 def __getattr__(name: str) -> Any:
