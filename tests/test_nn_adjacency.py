@@ -306,3 +306,24 @@ def test_what_was_made_in_inference_mode_can_be_trained_with(backend: str, monke
     out.backward()
     assert float(out.detach()) == pytest.approx(expected)
     assert weight.grad is not None
+
+
+def test_other_data_of_the_same_tensor_is_seen() -> None:
+    edges, w = EDGES.clone(), weights()
+    as_adjacency(edges, w, N)
+    for other in (w * 2, torch.ones(8).double(), torch.ones(8)):
+        w.data = other
+        assert torch.equal(as_adjacency(edges, w, N).matrix.to_dense(), dense(edges, w).to(w.dtype))
+    edges.data = edges[:, :3].clone()
+    assert as_adjacency(edges, None, N).matrix.n_entries == 3
+    edges.data = edges.flip(0)
+    torch.testing.assert_close(
+        as_adjacency(edges, None, N).matrix.to_dense(torch.float64), dense(edges, None)
+    )
+    w.data = weights()
+    first = as_adjacency(EDGES, w, N)
+    address = w.data_ptr()
+    w.data = w * 2
+    w.data = w * 2  # no new storage may have got the first one's address
+    assert w.data_ptr() != address
+    assert not torch.equal(as_adjacency(EDGES, w, N).matrix.values, first.matrix.values)
