@@ -1,5 +1,6 @@
 """Checks of tensors that are indices or values, before any kernel sees them."""
 
+from numbers import Integral
 from typing import Any
 
 import torch
@@ -34,6 +35,12 @@ def check_range(index: Tensor, size: int, name: str) -> None:
         raise IndexError(
             f"{name} must be in [0, {size}), got {int(index[position])} at position {position}"
         )
+
+
+def check_size(size: Any, name: str) -> None:
+    """Raise unless this many nodes can be numbered by int32."""
+    if not isinstance(size, Integral) or not 0 <= size < 2**31:
+        raise ValueError(f"{name} must be an int in [0, 2**31), got {size!r}")
 
 
 def check_csr(indptr: Tensor, indices: Tensor, shape: tuple[int, int]) -> None:

@@ -285,7 +285,7 @@ def dropout(x: M, p: float, training: bool = True) -> M:
         values = x.values
         if values is None:
             values = torch.ones(x.n_entries, device=x.device)
-        return x.with_values(dropout(values, p))
+        return x._with(dropout(values, p))
     use_kernels = os.environ.get("GRAPHEMBED_BACKEND") in (None, "", "kernels")
     if use_kernels and x.is_cpu and x.dtype in _FAST_DTYPES:
         return _cpu_dropout.dropout(x, p)

@@ -82,7 +82,7 @@ def sparse_spmm(matrix: SparseMatrix, x: Tensor, values: Tensor | None) -> Tenso
 
 
 def _csr(matrix: SparseMatrix, values: Tensor | None, dtype: torch.dtype) -> Tensor:
-    return matrix.with_values(values).to_torch(dtype)
+    return matrix._with(values).to_torch(dtype)
 
 
 def aggregate_max(matrix: SparseMatrix, x: Tensor) -> Tensor:

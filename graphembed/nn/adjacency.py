@@ -8,7 +8,7 @@ from torch import Tensor
 
 from graphembed.graph import Graph
 from graphembed.nn import _matrices
-from graphembed.nn._checks import check_index, check_integers, check_range
+from graphembed.nn._checks import check_index, check_integers, check_range, check_size
 from graphembed.nn._memory import outlive_inference, remember
 from graphembed.nn._pattern import group, starts
 from graphembed.nn.sparse import SparseMatrix, as_sparse_matrix
@@ -27,6 +27,9 @@ class Adjacency:
     edge_order : Tensor of integers, shape (n_entries,), optional
         Entry k of `matrix` is edge ``edge_order[k]`` of the user's; -1 is a self-loop that was
         added. None: entry k is edge k.
+    is_block : bool, default=False
+        Say that this is a part of a graph even where it has as many sources as targets: the
+        degrees of its sources are not those of the graph.
 
     Attributes
     ----------
@@ -34,9 +37,11 @@ class Adjacency:
         As above.
     """
 
-    __slots__ = ("__weakref__", "_edge_order", "_full", "_kept", "matrix")
+    __slots__ = ("__weakref__", "_edge_order", "_full", "_is_block", "_kept", "matrix")
 
-    def __init__(self, matrix: SparseMatrix, edge_order: Tensor | None = None) -> None:
+    def __init__(
+        self, matrix: SparseMatrix, edge_order: Tensor | None = None, *, is_block: bool = False
+    ) -> None:
         if not isinstance(matrix, SparseMatrix):
             raise TypeError(f"matrix must be a SparseMatrix, got {type(matrix).__name__}")
         if edge_order is not None and len(edge_order) != matrix.n_entries:
@@ -45,6 +50,7 @@ class Adjacency:
             )
         self.matrix = matrix
         self._edge_order = edge_order
+        self._is_block = is_block
         self._kept: dict[Any, Any] = {}
         # Of a block that was cut out of a graph: the graph, the targets, and how to cut.
         self._full: tuple[Adjacency, Tensor, Tensor] | None = None
@@ -80,11 +86,13 @@ class Adjacency:
         TypeError
             If `edge_index` is not a tensor of integers.
         ValueError
-            If its shape is not (2, n_edges).
+            If its shape is not (2, n_edges), or there are 2**31 nodes or more.
         IndexError
             If a node is out of range; the message names the position.
         """
         n_target = n_source if n_target is None else n_target
+        check_size(n_source, "n_source")
+        check_size(n_target, "n_target")
         check_integers(edge_index, "edge_index")
         if edge_index.dim() != 2 or edge_index.shape[0] != 2:
             raise ValueError(
@@ -127,7 +135,7 @@ class Adjacency:
             return cls(matrix)
         transposed, order = matrix.transposed
         values = None if weights is None else weights.index_select(0, order)
-        return cls(transposed.with_values(values), order)
+        return cls(transposed._with(values), order)
 
     @classmethod
     def from_torch(cls, adj_t: Tensor) -> Self:
@@ -157,8 +165,8 @@ class Adjacency:
 
     @property
     def is_bipartite(self) -> bool:
-        """Whether this is a block with more sources than targets."""
-        return self.n_source != self.n_target
+        """Whether the sources are not just the targets, or this was said to be a block."""
+        return self._is_block or self.n_source != self.n_target
 
     @property
     def edge_order(self) -> Tensor | None:
@@ -183,16 +191,18 @@ class Adjacency:
         Adjacency
             Shares the places of the edges and their transpose.
         """
+        if self._full is not None:
+            raise ValueError(
+                "a restricted block has the weights of its graph: give them to the graph, "
+                "adjacency.with_weights(edge_weight).restrict(targets)"
+            )
         if edge_weight is None:
             values = None
         else:
             values = self._in_order(edge_weight, "edge_weight")
             if values is edge_weight and not values.requires_grad:
                 values = values.clone()  # ours cannot be written to
-        adjacency = type(self)(self.matrix.with_values(values), self._edge_order)
-        if self._full is not None:
-            raise ValueError("the edges of a restricted block have the weights of its graph")
-        return adjacency
+        return type(self)(self.matrix._with(values), self._edge_order, is_block=self._is_block)
 
     def edge_values(self, edge_attr: Tensor) -> Tensor:
         """Features of the user's edges in the order of the entries of `matrix`.
@@ -319,7 +329,7 @@ class Adjacency:
 
     def _made_looped(self) -> "Adjacency":
         matrix, kept = _matrices.looped(self.matrix)
-        return Adjacency(matrix, _compose(kept, self.edge_order))
+        return Adjacency(matrix, _compose(kept, self.edge_order), is_block=self._is_block)
 
     def restrict(self, targets: Tensor) -> tuple["Adjacency", Tensor]:
         """The block of some targets and the sources that they read.
@@ -380,16 +390,22 @@ class Adjacency:
         Returns
         -------
         Adjacency
-            This one if it is there already. Of a restricted block the whole graph follows.
+            This one if it is there already; remembered, unless the weights take a gradient. The
+            graph that a block was restricted of stays where it is, and its rows are moved.
         """
         matrix = self.matrix.to(device)
         if matrix is self.matrix:
             return self
+        if self._is_trained:
+            return self._moved(matrix)
+        return remember(lambda: self._moved(matrix), self, key=("to", matrix.device))
+
+    def _moved(self, matrix: SparseMatrix) -> "Adjacency":
         order = self._edge_order
-        moved = Adjacency(matrix, None if order is None else order.to(device))
-        if self._full is not None:
-            full, targets, local = self._full
-            moved._full = (full.to(device), targets.to(device), local.to(device))
+        if order is not None:
+            order = order.to(matrix.device)
+        moved = Adjacency(matrix, order, is_block=self._is_block)
+        moved._full = self._full
         return moved
 
     def _derived(
@@ -410,18 +426,27 @@ class Adjacency:
             rows = full._derived(key, make, dtype).select_rows(targets)
             indices = local.index_select(0, rows.indices).to(torch.int32)
             shape = (self.n_target, self.n_source)
-            return SparseMatrix._trusted(rows.indptr, indices, rows.values, shape)
+            cut = SparseMatrix._trusted(rows.indptr, indices, rows.values, shape)
+            return cut.to(self.device)
         if self.is_bipartite:
             raise ValueError(
                 f"a block of {self.n_target} targets and {self.n_source} sources does not know "
-                f"the degrees of its sources: cut it out of its graph by restrict(), or give edge "
-                f"weights that are normalised already"
+                f"the degrees of its sources: sample with NeighborLoader(..., subgraph=True), cut "
+                f"the block out of its graph by restrict(), or give edge weights that are "
+                f"normalised already (normalize=False)"
             )
         return make(self).to(dtype=dtype)
 
     def _keep(self, key: Any, matrix: SparseMatrix) -> None:
-        if matrix.values is None or not matrix.values.requires_grad:
+        if not self._is_trained:
             self._kept[key] = matrix
+
+    @property
+    def _is_trained(self) -> bool:
+        """Whether the weights, of a block its graph's, take a gradient: they will change."""
+        if self._full is not None:
+            return self._full[0]._is_trained
+        return self.matrix.values is not None and self.matrix.values.requires_grad
 
     def __repr__(self) -> str:
         nodes = f"n_source={self.n_source}, n_target={self.n_target}"

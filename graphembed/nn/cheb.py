@@ -145,7 +145,12 @@ class ChebConv(nn.Module):  # type: ignore[misc]
             scale = scale[batch[:n_target]].unsqueeze(1)
         # L^ = (2 / lambda_max) L - I, from L - I.
         minus_one = adjacency.cheb_matrix(self.normalization, 2.0, dtype=dtype)
-        return lambda z: scale * (spmm(minus_one, z) + z[:n_target]) - z[:n_target]
+
+        def multiply(z: Tensor) -> Tensor:
+            rows = z[:n_target]
+            return scale.to(z.dtype) * (spmm(minus_one, z) + rows) - rows
+
+        return multiply
 
     def _propagate_rows(self, laplacian: Operator, x: Tensor, n_target: int) -> Tensor:
         """Sum T_k(L^) x W_k in the order of k."""
