@@ -445,3 +445,45 @@ def test_nan_weights_are_not_hidden() -> None:
     matrix = adjacency.cheb_matrix(None, dtype=torch.float64)  # L is zero
     torch.testing.assert_close(matrix.to_dense(), -torch.eye(2, dtype=torch.float64))
     assert torch.autograd.grad(matrix.values.sum(), w)[0].isfinite().all()
+
+
+def test_features_of_edges_are_checked_early() -> None:
+    adjacency = Adjacency.from_edge_index(EDGES, N)
+    block, _ = adjacency.restrict(torch.tensor([1, 3]))
+    assert torch.equal(block.edge_values(weights()), weights()[block.edge_order])
+    for edges in (adjacency, block, block.to("meta"), block.restrict(torch.tensor([0]))[0]):
+        with pytest.raises(ValueError, match=r"must have 8 rows, .* got shape \(7,\)"):
+            edges.edge_values(weights()[:7].to(edges.device))
+    looped = adjacency.self_looped()
+    for edges in (looped, Adjacency(looped.matrix, looped.edge_order)):
+        with pytest.raises(ValueError, match=r"edge_weight has no rows for the self-loops"):
+            edges.with_weights(weights())
+    with pytest.raises(ValueError, match=r"with_weights\(edge_weight\)\.restrict\(targets\)"):
+        block.with_weights(weights())
+
+
+@pytest.mark.parametrize(
+    ("order", "error", "message"),
+    [
+        (torch.full((8,), 8), IndexError, r"edge_order must be in \[0, 8\), got 8 at position 0"),
+        (torch.zeros(7, dtype=torch.int64), ValueError, r"edge_order must have shape \(8,\)"),
+        (torch.zeros(8), TypeError, "edge_order must be of dtype int64 or int32"),
+    ],
+)
+def test_wrong_orders_of_edges_are_named(order, error, message) -> None:
+    with pytest.raises(error, match=message):
+        Adjacency(Adjacency.from_edge_index(EDGES, N).matrix, order)
+
+
+def test_targets_that_are_no_sources_cannot_be_restricted_to() -> None:
+    adjacency = Adjacency.from_edge_index(torch.tensor([[0, 1], [0, 3]]), 2, 4)
+    with pytest.raises(ValueError, match="got 4 targets and 2 sources"):
+        adjacency.restrict(torch.tensor([3]))
+
+
+def test_so_many_matrices_are_kept() -> None:
+    adjacency = Adjacency.from_edge_index(EDGES, N)
+    for k in range(30):
+        matrix = adjacency.cheb_matrix("sym", 1.5 + k)
+        assert adjacency.cheb_matrix("sym", 1.5 + k) is matrix
+    assert len(adjacency._kept) < 10

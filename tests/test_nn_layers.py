@@ -703,3 +703,18 @@ def test_chebyshev_of_sparse_ones_keeps_the_dtype_of_the_layer(dtype: torch.dtyp
     out = layer(ones, EDGES, **options)
     assert out.dtype == dtype
     torch.testing.assert_close(out, layer(ones.to_dense(dtype), EDGES, **options))
+
+
+def test_chebyshev_refuses_a_pair_of_all_nodes() -> None:
+    x = features(3).float()
+    with pytest.raises(ValueError, match=r"got a pair \(x_source, x_target\)"):
+        ChebConv(3, 2, K=2)((x, x.clone()), EDGES)
+
+
+def test_states_of_layers_that_have_seen_no_rows() -> None:
+    lazy, other, seen = GCNConv(-1, 2), GCNConv(-1, 2), GCNConv(3, 2)
+    for layer in (other, seen):
+        layer.load_state_dict(pickle.loads(pickle.dumps(lazy.state_dict())))
+        assert layer(torch.ones(2, 4), torch.tensor([[0], [1]])).shape == (2, 2)
+    lazy.load_state_dict(other.state_dict())
+    assert torch.equal(lazy.lin.weight, other.lin.weight)

@@ -178,7 +178,7 @@ def test_a_sampled_block_is_no_graph_even_if_it_is_square():
     loader = NeighborLoader(graph, None, [1], 2, seeds=[0, 1], random_state=0)
     blocks = [batch.edges[0] for _ in range(9) for batch in loader]
     assert any(block.n_source == block.n_target for block in blocks)
-    for block in (b for block in blocks for b in (block, block.to("meta"))):
+    for block in [*blocks, *(block.to("meta") for block in blocks)]:
         assert block.is_bipartite
         with pytest.raises(ValueError, match="does not know the degrees of its sources"):
             block.gcn_matrix()

@@ -2,6 +2,7 @@
 
 import weakref
 from collections.abc import Callable, Hashable
+from operator import is_
 from typing import Any, TypeVar
 
 import torch
@@ -85,7 +86,4 @@ def _state(tensor: Tensor) -> Hashable:
 
 
 def _are(references: list[weakref.ref[Any]], sources: tuple[object, ...]) -> bool:
-    for reference, source in zip(references, sources, strict=True):
-        if reference() is not source:
-            return False
-    return True
+    return all(map(is_, [reference() for reference in references], sources))

@@ -92,7 +92,7 @@ def aggregate_max(matrix: SparseMatrix, x: Tensor) -> Tensor:
     """
     n_rows, n_entries = matrix.shape[0], matrix.n_entries
     if not n_entries or not x.shape[1]:
-        return x.new_zeros((n_rows, x.shape[1])) + 0 * x.sum()
+        return x.new_zeros((n_rows, x.shape[1])) + x[:0].sum()
     with torch.no_grad():
         gathered = x.index_select(0, matrix.indices)
         rows = matrix.rows.unsqueeze(1).expand_as(gathered)

@@ -13,11 +13,15 @@ from graphembed.nn._memory import outlive_inference, remember
 from graphembed.nn._pattern import group, starts
 from graphembed.nn.sparse import SparseMatrix, as_sparse_matrix
 
+_MOST_KEPT = 8
+
 
 class Adjacency:
     """Edges by target: row t of `matrix` holds the sources of the edges that end at node t.
 
-    Made once and used by all layers, which then neither sort nor normalise again. In a block
+    Made once and used by all layers, which then neither sort nor normalise again. (Of an
+    `edge_index` one is made at the first use, and again after every write that torch sees: it does
+    not see those through numpy or to ``edge_index.data``.) In a block
     (more sources than targets) the first `n_target` sources are the targets themselves.
 
     Parameters
@@ -37,23 +41,49 @@ class Adjacency:
         As above.
     """
 
-    __slots__ = ("__weakref__", "_edge_order", "_full", "_is_block", "_kept", "matrix")
+    __slots__ = ("__weakref__", "_edge_order", "_full", "_is_block", "_kept", "_n_edges", "matrix")
 
     def __init__(
         self, matrix: SparseMatrix, edge_order: Tensor | None = None, *, is_block: bool = False
     ) -> None:
         if not isinstance(matrix, SparseMatrix):
             raise TypeError(f"matrix must be a SparseMatrix, got {type(matrix).__name__}")
-        if edge_order is not None and len(edge_order) != matrix.n_entries:
-            raise ValueError(
-                f"edge_order must have {matrix.n_entries} entries, got {len(edge_order)}"
-            )
+        n_edges: int | None = matrix.n_entries
+        if edge_order is not None:
+            check_integers(edge_order, "edge_order")
+            if edge_order.shape != (n_edges,):
+                raise ValueError(
+                    f"edge_order must have shape ({n_edges},), got {tuple(edge_order.shape)}"
+                )
+            if edge_order.device != matrix.device:
+                raise ValueError(
+                    f"edge_order lies on {edge_order.device}, but matrix on {matrix.device}"
+                )
+            if bool((edge_order == -1).any()):
+                n_edges = None
+            else:
+                check_range(edge_order, matrix.n_entries, "edge_order")
+        self._set(matrix, edge_order, n_edges, is_block)
+
+    def _set(
+        self, matrix: SparseMatrix, order: Tensor | None, n_edges: int | None, is_block: bool
+    ) -> None:
         self.matrix = matrix
-        self._edge_order = edge_order
+        self._edge_order = order
+        self._n_edges = n_edges  # of the user; None if self-loops were added
         self._is_block = is_block
         self._kept: dict[Any, Any] = {}
         # Of a block that was cut out of a graph: the graph, the targets, and how to cut.
         self._full: tuple[Adjacency, Tensor, Tensor] | None = None
+
+    @classmethod
+    def _trusted(
+        cls, matrix: SparseMatrix, order: Tensor | None, n_edges: int | None, is_block: bool
+    ) -> Self:
+        """An adjacency whose order of edges needs no check."""
+        adjacency = cls.__new__(cls)
+        adjacency._set(matrix, order, n_edges, is_block)
+        return adjacency
 
     @classmethod
     def from_edge_index(
@@ -108,7 +138,7 @@ class Adjacency:
             indptr, order = starts(target, n_target), None
         indices = source.to(torch.int32, copy=True).contiguous()
         matrix = SparseMatrix._trusted(indptr, indices, None, (n_target, n_source))
-        adjacency = cls(matrix, order)
+        adjacency = cls._trusted(matrix, order, matrix.n_entries, False)
         return adjacency if edge_weight is None else adjacency.with_weights(edge_weight)
 
     @classmethod
@@ -135,7 +165,7 @@ class Adjacency:
             return cls(matrix)
         transposed, order = matrix.transposed
         values = None if weights is None else weights.index_select(0, order)
-        return cls(transposed._with(values), order)
+        return cls._trusted(transposed._with(values), order, matrix.n_entries, False)
 
     @classmethod
     def from_torch(cls, adj_t: Tensor) -> Self:
@@ -202,7 +232,10 @@ class Adjacency:
             values = self._in_order(edge_weight, "edge_weight")
             if values is edge_weight and not values.requires_grad:
                 values = values.clone()  # ours cannot be written to
-        return type(self)(self.matrix._with(values), self._edge_order, is_block=self._is_block)
+        return self._like(self.matrix._with(values), self._edge_order)
+
+    def _like(self, matrix: SparseMatrix, order: Tensor | None) -> Self:
+        return self._trusted(matrix, order, self._n_edges, self._is_block)
 
     def edge_values(self, edge_attr: Tensor) -> Tensor:
         """Features of the user's edges in the order of the entries of `matrix`.
@@ -225,9 +258,14 @@ class Adjacency:
             raise TypeError(f"{name} must be a tensor of a floating dtype, got {what}")
         if features.device != self.device:
             raise ValueError(f"{name} lies on {features.device}, but the edges on {self.device}")
-        n = self.matrix.n_entries
-        whole = self._full is None and (features.dim() == 0 or features.shape[0] != n)
-        if whole or (name == "edge_weight" and features.dim() != 1):
+        n = self._n_edges
+        if n is None:
+            raise ValueError(
+                f"{name} has no rows for the self-loops that self_looped() added: give it with the "
+                f"edges as they were before"
+            )
+        fits = features.dim() != 0 and features.shape[0] == n
+        if not fits or (name == "edge_weight" and features.dim() != 1):
             raise ValueError(
                 f"{name} must have {n} rows, one for each edge, got shape {tuple(features.shape)}"
             )
@@ -329,7 +367,8 @@ class Adjacency:
 
     def _made_looped(self) -> "Adjacency":
         matrix, kept = _matrices.looped(self.matrix)
-        return Adjacency(matrix, _compose(kept, self.edge_order), is_block=self._is_block)
+        order = _compose(kept, self.edge_order)
+        return Adjacency._trusted(matrix, order, None, self._is_block)
 
     def restrict(self, targets: Tensor) -> tuple["Adjacency", Tensor]:
         """The block of some targets and the sources that they read.
@@ -354,6 +393,11 @@ class Adjacency:
 
     def _restricted(self, targets: Tensor) -> tuple["Adjacency", Tensor]:
         check_index(targets, self.n_target, "targets")
+        if self.n_target > self.n_source:
+            raise ValueError(
+                f"restrict needs targets that are sources, too, got {self.n_target} targets and "
+                f"{self.n_source} sources"
+            )
         targets = targets.to(torch.int64)
         entries, indptr = self.matrix._entries_of(targets)
         columns = self.matrix.indices.index_select(0, entries).to(torch.int64)
@@ -375,7 +419,7 @@ class Adjacency:
             None if values is None else values.index_select(0, entries),
             (len(targets), len(sources)),
         )
-        block = Adjacency(matrix, _compose(entries, self.edge_order))
+        block = self._like(matrix, _compose(entries, self.edge_order))
         block._full = (self, targets, local)
         return block, sources
 
@@ -404,7 +448,7 @@ class Adjacency:
         order = self._edge_order
         if order is not None:
             order = order.to(matrix.device)
-        moved = Adjacency(matrix, order, is_block=self._is_block)
+        moved = self._like(matrix, order)
         moved._full = self._full
         return moved
 
@@ -440,6 +484,8 @@ class Adjacency:
     def _keep(self, key: Any, matrix: SparseMatrix) -> None:
         if not self._is_trained:
             self._kept[key] = matrix
+            if len(self._kept) > _MOST_KEPT:  # say, of another lambda_max every time
+                del self._kept[next(iter(self._kept))]
 
     @property
     def _is_trained(self) -> bool:

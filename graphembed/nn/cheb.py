@@ -110,6 +110,12 @@ class ChebConv(nn.Module):  # type: ignore[misc]
         """
         inputs = read_inputs(x, edge_index, edge_weight)
         n_target = inputs.adjacency.n_target
+        is_pair = inputs.target is not None and inputs.target is not inputs.source
+        if is_pair and not inputs.adjacency.is_bipartite:
+            raise ValueError(
+                "x must be the rows of all nodes, got a pair (x_source, x_target): the layer reads "
+                "a node as source and as target from the same row"
+            )
         if inputs.adjacency.is_bipartite and len(self.lins) > 2:
             raise ValueError(
                 f"K={len(self.lins)} needs edges among the same nodes, got "
