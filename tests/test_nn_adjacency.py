@@ -306,3 +306,184 @@ def test_what_was_made_in_inference_mode_can_be_trained_with(backend: str, monke
     out.backward()
     assert float(out.detach()) == pytest.approx(expected)
     assert weight.grad is not None
+
+
+def test_other_data_of_the_same_tensor_is_seen() -> None:
+    edges, w = EDGES.clone(), weights()
+    as_adjacency(edges, w, N)
+    for other in (w * 2, torch.ones(8).double(), torch.ones(8)):
+        w.data = other
+        assert torch.equal(as_adjacency(edges, w, N).matrix.to_dense(), dense(edges, w).to(w.dtype))
+    edges.data = edges[:, :3].clone()
+    assert as_adjacency(edges, None, N).matrix.n_entries == 3
+    edges.data = edges.flip(0)
+    torch.testing.assert_close(
+        as_adjacency(edges, None, N).matrix.to_dense(torch.float64), dense(edges, None)
+    )
+    w.data = weights()
+    first = as_adjacency(EDGES, w, N)
+    address = w.data_ptr()
+    w.data = w * 2
+    w.data = w * 2  # no new storage may have got the first one's address
+    assert w.data_ptr() != address
+    assert not torch.equal(as_adjacency(EDGES, w, N).matrix.values, first.matrix.values)
+
+
+def matrices_of(adjacency: Adjacency) -> list[SparseMatrix]:
+    dtype = torch.float64
+    return [
+        adjacency.gcn_matrix(dtype=dtype),
+        adjacency.cheb_matrix(dtype=dtype),
+        adjacency.mean_matrix(dtype=dtype),
+    ]
+
+
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+def test_a_look_without_gradients_freezes_no_weights(mode) -> None:
+    w = weights().requires_grad_()
+    by_target = EDGES[:, EDGES[1].argsort(stable=True)]
+    adjacency = Adjacency.from_edge_index(by_target, N, edge_weight=w)
+    block, _ = adjacency.restrict(torch.tensor([1, 3]))
+    with mode():
+        first = [m.to_dense() for a in (adjacency, block) for m in matrices_of(a)]
+    with torch.no_grad():
+        w.mul_(torch.arange(1.0, len(w) + 1))
+    second = [m for a in (adjacency, block) for m in matrices_of(a)]
+    for before, matrix in zip(first, second, strict=True):
+        assert matrix.values.requires_grad
+        assert not torch.equal(before, matrix.to_dense()) or matrix is second[-1]
+
+
+@pytest.mark.filterwarnings("ignore:Sparse")
+@pytest.mark.parametrize("coalesced", [False, True])
+def test_a_coo_tensor_keeps_its_gradient_and_sums_repeated_entries(coalesced: bool) -> None:
+    places, values = EDGES.flip(0), weights().requires_grad_()
+
+    def entries(values: Tensor) -> Tensor:
+        tensor = torch.sparse_coo_tensor(places, values, (N, N))
+        tensor = tensor.coalesce() if coalesced else tensor
+        return SparseMatrix.from_torch(tensor).values
+
+    torch.autograd.gradcheck(entries, (values,))
+    n_places = len(set(map(tuple, places.T.tolist())))
+    assert len(entries(values)) == n_places < len(values)
+    matrix = SparseMatrix.from_torch(torch.sparse_coo_tensor(places, values, (N, N)))
+    torch.testing.assert_close(matrix.to_dense(), dense(EDGES, values))
+
+
+@pytest.mark.filterwarnings("ignore:Sparse")
+def test_values_that_were_given_may_be_written_to_afterwards() -> None:
+    a = dense(EDGES, weights())
+    csr, coo = a.to_sparse_csr(), a.to_sparse_coo()
+    values = weights()
+    pattern = Adjacency.from_edge_index(EDGES, N).matrix
+    made = [
+        SparseMatrix.from_torch(csr),
+        SparseMatrix.from_torch(coo),
+        as_sparse_matrix(csr),
+        pattern.with_values(values),
+        SparseMatrix(pattern.indptr, pattern.indices, values, pattern.shape),
+    ]
+    before = [matrix.to_dense() for matrix in made]
+    for written in (csr.values(), coo.values(), values):
+        written.mul_(10)
+    for matrix, expected in zip(made, before, strict=True):
+        assert torch.equal(matrix.to_dense(), expected)
+    trained = weights().requires_grad_()
+    assert pattern.with_values(trained).values is trained
+
+
+@pytest.mark.parametrize(
+    ("sizes", "message"),
+    [
+        ((2**31, 1), r"n_source must be an int in \[0, 2\*\*31\), got 2147483648"),
+        ((5, 2**31), r"n_target must be an int in \[0, 2\*\*31\), got 2147483648"),
+        ((-1, 5), r"n_source must be .* got -1"),
+        ((5.0, 5), r"n_source must be an int .* got 5\.0"),
+    ],
+)
+def test_wrong_numbers_of_nodes_are_named(sizes, message) -> None:
+    with pytest.raises(ValueError, match=message):
+        Adjacency.from_edge_index(torch.zeros(2, 0, dtype=torch.int64), *sizes)
+
+
+def test_a_part_of_a_graph_with_as_many_sources_as_targets_knows_no_degrees() -> None:
+    whole = Adjacency.from_edge_index(EDGES, N)
+    part = Adjacency(whole.matrix, whole.edge_order, is_block=True)
+    for block in (part, part.with_weights(weights()), part.self_looped(), part.to("meta")):
+        assert block.is_bipartite
+        with pytest.raises(ValueError, match=r"NeighborLoader\(\.\.\., subgraph=True\)"):
+            block.gcn_matrix()
+    assert not whole.is_bipartite
+
+
+@pytest.mark.parametrize("trained", [False, True])
+def test_a_block_moves_without_its_graph(trained: bool) -> None:
+    w = weights().requires_grad_(trained)
+    adjacency = Adjacency.from_edge_index(EDGES, N, edge_weight=w)
+    assert (adjacency.to("meta") is adjacency.to("meta")) == (not trained)
+    block, _ = adjacency.restrict(torch.tensor([1, 3]))
+    moved = block.to("meta")
+    assert moved._full[0] is adjacency
+    for ours, theirs in zip(matrices_of(block), matrices_of(moved), strict=True):
+        assert theirs.device.type == "meta"
+        assert theirs.shape == ours.shape
+        assert theirs.values.requires_grad == trained
+
+
+def test_nan_weights_are_not_hidden() -> None:
+    w = weights()
+    w[0] = torch.nan
+    for normalization in ("sym", "rw", None):
+        matrix = Adjacency.from_edge_index(EDGES, N, edge_weight=w).cheb_matrix(normalization)
+        assert matrix.values.isnan().any()
+    loops = torch.tensor([[0, 0], [0, 1]])
+    adjacency = Adjacency.from_edge_index(loops, 2, edge_weight=torch.tensor([torch.nan, 1.0]))
+    assert adjacency.cheb_matrix().values.isfinite().all()  # a self-loop is left out
+    w = torch.zeros(1, dtype=torch.float64, requires_grad=True)
+    adjacency = Adjacency.from_edge_index(loops[:, 1:], 2, edge_weight=w)
+    matrix = adjacency.cheb_matrix(None, dtype=torch.float64)  # L is zero
+    torch.testing.assert_close(matrix.to_dense(), -torch.eye(2, dtype=torch.float64))
+    assert torch.autograd.grad(matrix.values.sum(), w)[0].isfinite().all()
+
+
+def test_features_of_edges_are_checked_early() -> None:
+    adjacency = Adjacency.from_edge_index(EDGES, N)
+    block, _ = adjacency.restrict(torch.tensor([1, 3]))
+    assert torch.equal(block.edge_values(weights()), weights()[block.edge_order])
+    for edges in (adjacency, block, block.to("meta"), block.restrict(torch.tensor([0]))[0]):
+        with pytest.raises(ValueError, match=r"must have 8 rows, .* got shape \(7,\)"):
+            edges.edge_values(weights()[:7].to(edges.device))
+    looped = adjacency.self_looped()
+    for edges in (looped, Adjacency(looped.matrix, looped.edge_order)):
+        with pytest.raises(ValueError, match=r"edge_weight has no rows for the self-loops"):
+            edges.with_weights(weights())
+    with pytest.raises(ValueError, match=r"with_weights\(edge_weight\)\.restrict\(targets\)"):
+        block.with_weights(weights())
+
+
+@pytest.mark.parametrize(
+    ("order", "error", "message"),
+    [
+        (torch.full((8,), 8), IndexError, r"edge_order must be in \[0, 8\), got 8 at position 0"),
+        (torch.zeros(7, dtype=torch.int64), ValueError, r"edge_order must have shape \(8,\)"),
+        (torch.zeros(8), TypeError, "edge_order must be of dtype int64 or int32"),
+    ],
+)
+def test_wrong_orders_of_edges_are_named(order, error, message) -> None:
+    with pytest.raises(error, match=message):
+        Adjacency(Adjacency.from_edge_index(EDGES, N).matrix, order)
+
+
+def test_targets_that_are_no_sources_cannot_be_restricted_to() -> None:
+    adjacency = Adjacency.from_edge_index(torch.tensor([[0, 1], [0, 3]]), 2, 4)
+    with pytest.raises(ValueError, match="got 4 targets and 2 sources"):
+        adjacency.restrict(torch.tensor([3]))
+
+
+def test_so_many_matrices_are_kept() -> None:
+    adjacency = Adjacency.from_edge_index(EDGES, N)
+    for k in range(30):
+        matrix = adjacency.cheb_matrix("sym", 1.5 + k)
+        assert adjacency.cheb_matrix("sym", 1.5 + k) is matrix
+    assert len(adjacency._kept) < 10

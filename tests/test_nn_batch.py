@@ -200,6 +200,10 @@ def test_pools_are_pyg_s(reduce: str) -> None:
     torch.testing.assert_close(
         POOLS[reduce](batch.x, batch.batch), theirs(batch.x, batch.batch), rtol=1e-12, atol=1e-12
     )
+    for rows in (batch.x, batch.x[:, 0]):
+        torch.testing.assert_close(POOLS[reduce](rows, None), theirs(rows, None))
+    column = batch.x[:, 0]
+    torch.testing.assert_close(POOLS[reduce](column, batch.batch), theirs(column, batch.batch))
 
 
 def changed(**changes: object) -> GraphSample:
@@ -216,6 +220,11 @@ def changed(**changes: object) -> GraphSample:
         (changed(x=np.zeros((3, 3))), IndexError, r"of graph 1 must be in \[0, 3\), got 0 to 4"),
         (changed(edge_index=-GRAPHS[0].edge_index), IndexError, "got -4 to 0"),
         (changed(edge_index=np.zeros((3, 2))), ValueError, r"shape \(2, n_edges\), got \(3, 2\)"),
+        (
+            changed(edge_index=np.full((2, 1), 0.5)),
+            TypeError,
+            "must hold integers, got torch.float64",
+        ),
         (changed(edge_attr=np.zeros((2, 2))), ValueError, "must have 9 rows, one for each edge"),
         (changed(edge_attr=None), ValueError, r"shape \(2,\) in graph 0, None in"),
         (changed(y=None), ValueError, "y must be alike in all graphs"),
@@ -225,6 +234,21 @@ def changed(**changes: object) -> GraphSample:
 def test_graphs_that_do_not_fit(graph: GraphSample, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         GraphLoader([GRAPHS[0], graph])
+
+
+def test_classes_stay_integers() -> None:
+    for y in (1, np.int64(1), torch.tensor([1]), [0, 1], True):
+        (batch,) = GraphLoader([changed(y=y), changed(y=y)])
+        assert batch.y.dtype == torch.int64
+    assert next(iter(GraphLoader([changed(y=0), changed(y=0.5)]))).y.tolist() == [0.0, 0.5]
+
+
+def test_weights_of_edges_are_refused() -> None:
+    data = pytest.importorskip("torch_geometric.data")
+    edges = torch.tensor([[0, 1], [1, 0]])
+    graph = data.Data(x=torch.ones(2, 1), edge_index=edges, edge_weight=torch.ones(2))
+    with pytest.raises(ValueError, match=r"graph 0 has an edge_weight.*edge_attr"):
+        GraphLoader([graph])
 
 
 def test_loader_checks() -> None:

@@ -693,3 +693,28 @@ def test_cuda_is_cpu(name: str) -> None:
     got = [there(y, EDGES.cuda()), y.grad, *(p.grad for p in there.parameters())]
     for a, b in zip(got, expected, strict=True):
         torch.testing.assert_close(a.cpu(), b, rtol=1e-8, atol=1e-8)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_chebyshev_of_sparse_ones_keeps_the_dtype_of_the_layer(dtype: torch.dtype) -> None:
+    ones = SparseMatrix(torch.arange(N + 1), torch.arange(N) % 3, None, (N, 3))
+    layer = ChebConv(3, 2, K=3).to(dtype)
+    options = {"batch": torch.arange(N) % 2, "lambda_max": torch.tensor([1.5, 2.0])}
+    out = layer(ones, EDGES, **options)
+    assert out.dtype == dtype
+    torch.testing.assert_close(out, layer(ones.to_dense(dtype), EDGES, **options))
+
+
+def test_chebyshev_refuses_a_pair_of_all_nodes() -> None:
+    x = features(3).float()
+    with pytest.raises(ValueError, match=r"got a pair \(x_source, x_target\)"):
+        ChebConv(3, 2, K=2)((x, x.clone()), EDGES)
+
+
+def test_states_of_layers_that_have_seen_no_rows() -> None:
+    lazy, other, seen = GCNConv(-1, 2), GCNConv(-1, 2), GCNConv(3, 2)
+    for layer in (other, seen):
+        layer.load_state_dict(pickle.loads(pickle.dumps(lazy.state_dict())))
+        assert layer(torch.ones(2, 4), torch.tensor([[0], [1]])).shape == (2, 2)
+    lazy.load_state_dict(other.state_dict())
+    assert torch.equal(lazy.lin.weight, other.lin.weight)

@@ -173,6 +173,17 @@ def test_subgraph_serves_layers_that_need_degrees(graph):
         assert model(batch.x, batch.edges)[: batch.n_seeds].shape == (batch.n_seeds, 3)
 
 
+def test_a_sampled_block_is_no_graph_even_if_it_is_square():
+    graph = Graph.from_edges([(0, 1), (2, 1), (3, 1)])
+    loader = NeighborLoader(graph, None, [1], 2, seeds=[0, 1], random_state=0)
+    blocks = [batch.edges[0] for _ in range(9) for batch in loader]
+    assert any(block.n_source == block.n_target for block in blocks)
+    for block in [*blocks, *(block.to("meta") for block in blocks)]:
+        assert block.is_bipartite
+        with pytest.raises(ValueError, match="does not know the degrees of its sources"):
+            block.gcn_matrix()
+
+
 @pytest.mark.parametrize("weighted", [True, False])
 def test_pyg_data(weighted):
     with warnings.catch_warnings():

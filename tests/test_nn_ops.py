@@ -213,3 +213,23 @@ def test_wrong_arguments_are_named() -> None:
         _ops.aggregate(matrix, torch.ones(2, 1), "median")
     with pytest.raises(IndexError, match=r"index must be in \[0, 2\), got 2 at position 1"):
         _ops.scatter(torch.ones(2, 1), torch.tensor([0, 2]), 2, "sum")
+
+
+def test_no_entries_hide_what_is_not_a_number(able_backend: str) -> None:
+    empty = SparseMatrix(torch.zeros(3, dtype=torch.int64), torch.zeros(0).int(), None, (2, 3))
+    x = torch.full((3, 1), torch.inf, requires_grad=True)
+    out = _ops.aggregate(empty, x, "max")
+    assert out.tolist() == [[0.0], [0.0]]
+    if able_backend != "scatter":  # what stands for torch-scatter here has no gradient
+        out.sum().backward()
+        assert x.grad.tolist() == [[0.0]] * 3
+
+
+def test_a_wrong_weight_is_named() -> None:
+    x = SparseMatrix(torch.tensor([0, 1]), torch.tensor([0]), None, (1, 3))
+    with pytest.raises(
+        ValueError, match=r"weight must have shape \(out_channels, 3\), .* \(2, 4\)"
+    ):
+        _ops.linear(x, torch.ones(2, 4))
+    with pytest.raises(TypeError, match="weight must be a tensor of a floating dtype"):
+        _ops.linear(x, torch.ones(2, 3).int())

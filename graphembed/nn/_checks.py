@@ -1,5 +1,6 @@
 """Checks of tensors that are indices or values, before any kernel sees them."""
 
+from numbers import Integral
 from typing import Any
 
 import torch
@@ -34,6 +35,12 @@ def check_range(index: Tensor, size: int, name: str) -> None:
         raise IndexError(
             f"{name} must be in [0, {size}), got {int(index[position])} at position {position}"
         )
+
+
+def check_size(size: Any, name: str) -> None:
+    """Raise unless this many nodes can be numbered by int32."""
+    if not isinstance(size, Integral) or not 0 <= int(size) < 2**31:
+        raise ValueError(f"{name} must be an int in [0, 2**31), got {size!r}")
 
 
 def check_csr(indptr: Tensor, indices: Tensor, shape: tuple[int, int]) -> None:
@@ -84,6 +91,21 @@ def check_x(matrix: Any, x: Any) -> None:
         raise ValueError(f"x must have shape ({matrix.shape[1]}, d), got {tuple(x.shape)}")
     if x.device != matrix.device:
         raise ValueError(f"x lies on {x.device}, but the matrix on {matrix.device}")
+
+
+def check_weight(weight: Any, matrix: Any) -> None:
+    """Raise unless the matrix can be multiplied by the transposed weight."""
+    width = matrix.shape[1]
+    if not isinstance(weight, Tensor) or not weight.is_floating_point():
+        what = weight.dtype if isinstance(weight, Tensor) else type(weight).__name__
+        raise TypeError(f"weight must be a tensor of a floating dtype, got {what}")
+    if weight.dim() != 2 or weight.shape[1] != width:
+        raise ValueError(
+            f"weight must have shape (out_channels, {width}), as x has {width} columns, "
+            f"got {tuple(weight.shape)}"
+        )
+    if weight.device != matrix.device:
+        raise ValueError(f"weight lies on {weight.device}, but x on {matrix.device}")
 
 
 def check_bias(bias: Tensor | None, d: int, x: Tensor) -> None:

@@ -17,7 +17,7 @@ def gcn(
     if normalize:
         scale = _power(_row_sums(matrix, weights), -0.5)
         weights = _at_rows(matrix, scale) * weights * _at_columns(matrix, scale)
-    return matrix.with_values(weights)
+    return matrix._with(weights)
 
 
 def cheb(matrix: SparseMatrix, normalization: str | None, lambda_max: float | None) -> SparseMatrix:
@@ -25,7 +25,7 @@ def cheb(matrix: SparseMatrix, normalization: str | None, lambda_max: float | No
     if normalization not in (None, "sym", "rw"):
         raise ValueError(f"normalization must be 'sym', 'rw' or None, got {normalization!r}")
     is_edge = matrix.rows != matrix.indices
-    weights = _weights(matrix) * is_edge
+    weights = _weights(matrix).masked_fill(~is_edge, 0.0)
     degrees = torch.zeros(matrix.shape[0], dtype=weights.dtype, device=matrix.device)
     degrees = degrees.index_add(0, matrix.indices, weights)
     ones = torch.ones_like(degrees)
@@ -41,17 +41,16 @@ def cheb(matrix: SparseMatrix, normalization: str | None, lambda_max: float | No
         largest = 2.0 * values.max() if len(values) else values.new_ones(())
     else:
         largest = values.new_tensor(float(lambda_max))
-    values = 2.0 * values / largest
-    values = values.masked_fill(values.isinf() | values.isnan(), 0.0)
+    values = 2.0 * values / largest.masked_fill(largest == 0, torch.inf)
     is_loop = laplacian.rows == laplacian.indices
-    return laplacian.with_values(values - is_loop.to(values.dtype))
+    return laplacian._with(values - is_loop.to(values.dtype))
 
 
 def mean(matrix: SparseMatrix) -> SparseMatrix:
     """Every entry divided by the number of entries of its row."""
     weights = _weights(matrix)
     counts = matrix.indptr.diff().to(weights.dtype)
-    return matrix.with_values(weights / _at_rows(matrix, counts))
+    return matrix._with(weights / _at_rows(matrix, counts))
 
 
 def looped(matrix: SparseMatrix) -> tuple[SparseMatrix, Tensor]:
@@ -91,7 +90,7 @@ def _with_diagonal(matrix: SparseMatrix, values: Tensor, diagonal: Tensor) -> Sp
     pattern, places, loops, kept = _diagonal_added(matrix)
     filled = values.new_zeros(pattern.n_entries)
     filled = filled.index_copy(0, places, values.index_select(0, kept))
-    return pattern.with_values(filled.index_copy(0, loops, diagonal))
+    return pattern._with(filled.index_copy(0, loops, diagonal))
 
 
 def _last_loops(matrix: SparseMatrix, fill: float) -> Tensor:

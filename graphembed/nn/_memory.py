@@ -2,6 +2,7 @@
 
 import weakref
 from collections.abc import Callable, Hashable
+from operator import is_
 from typing import Any, TypeVar
 
 import torch
@@ -9,9 +10,9 @@ from torch import Tensor
 
 T = TypeVar("T")
 
-# By what was asked for and the ids of its sources: weak references to them, their versions, the
-# result.
-_MADE: dict[Hashable, tuple[list[weakref.ref[Any]], list[int], Any]] = {}
+# By what was asked for and the ids of its sources: weak references to them, their states, the
+# result, and the storages, so that no other one gets their addresses.
+_MADE: dict[Hashable, tuple[list[weakref.ref[Any]], list[Hashable], Any, list[Any]]] = {}
 
 
 def outlive_inference(make: Callable[[], T]) -> T:
@@ -36,8 +37,9 @@ def outlive_inference(make: Callable[[], T]) -> T:
 def remember(make: Callable[[], T], *sources: object, key: Hashable = None) -> T:
     """What `make` makes of `sources`, made once for the same objects.
 
-    A tensor counts as another one after every write through torch, which raises its version.
-    Writes that torch does not see (through numpy, or ``.data``) are not seen here either.
+    A tensor counts as another one after every write through torch, which raises its version, and
+    after ``t.data = other``. Writes that torch does not count (through numpy, to ``t.data``, or to
+    the ``values()`` of a sparse tensor, whose ``.data`` is not looked at either) are not seen.
 
     Parameters
     ----------
@@ -53,16 +55,15 @@ def remember(make: Callable[[], T], *sources: object, key: Hashable = None) -> T
     object
         What was made.
     """
-    if any(isinstance(s, Tensor) and s.is_inference() for s in sources):
-        return outlive_inference(make)  # such tensors count no versions
+    states: list[Hashable] = []
+    for source in sources:
+        if isinstance(source, Tensor):
+            if source.is_inference():
+                return outlive_inference(make)  # such tensors count no versions
+            states.append(_state(source))
     place = (key, *map(id, sources))
-    versions = [s._version if isinstance(s, Tensor) else 0 for s in sources]
     found = _MADE.get(place)
-    if (
-        found is not None
-        and found[1] == versions
-        and all(ref() is source for ref, source in zip(found[0], sources, strict=True))
-    ):
+    if found is not None and found[1] == states and _are(found[0], sources):
         result: T = found[2]
         return result
 
@@ -72,5 +73,17 @@ def remember(make: Callable[[], T], *sources: object, key: Hashable = None) -> T
             _MADE.pop(place, None)
 
     result = outlive_inference(make)
-    _MADE[place] = [weakref.ref(s, forget) for s in sources], versions, result
+    tensors = [s for s in sources if isinstance(s, Tensor) and s.layout is torch.strided]
+    storages = [tensor.untyped_storage() for tensor in tensors]
+    _MADE[place] = [weakref.ref(s, forget) for s in sources], states, result, storages
     return result
+
+
+def _state(tensor: Tensor) -> Hashable:
+    """What changes when a tensor is written to or its ``.data`` set."""
+    address = tensor.data_ptr() if tensor.layout is torch.strided else 0
+    return tensor._version, address, tensor.dtype, tensor.device, tensor.shape
+
+
+def _are(references: list[weakref.ref[Any]], sources: tuple[object, ...]) -> bool:
+    return all(map(is_, [reference() for reference in references], sources))

@@ -19,6 +19,7 @@ from graphembed.nn._checks import (
     check_entries,
     check_index,
     check_probability,
+    check_weight,
     check_x,
 )
 from graphembed.nn._pattern import group
@@ -254,7 +255,7 @@ def linear(x: Tensor | SparseMatrix, weight: Tensor, bias: Tensor | None = None)
     """
     if not isinstance(x, SparseMatrix):
         return functional.linear(x, weight, bias)
-    check_x(x, weight.t())
+    check_weight(weight, x)
     check_bias(bias, weight.shape[0], weight)
     if _choose(("kernels", "sparse", "torch", "scatter"), x, weight, "the product") == "kernels":
         return _cpu.linear(x, _values_for(x, None, weight.dtype), weight, bias)
@@ -267,7 +268,8 @@ def dropout(x: M, p: float, training: bool = True) -> M:
     Parameters
     ----------
     x : Tensor or SparseMatrix
-        Of a SparseMatrix the stored values only; without values they count as ones.
+        Of a SparseMatrix the stored values only; without values they count as ones of torch's
+        default dtype.
     p : float
         In [0, 1].
     training : bool, default=True
@@ -285,7 +287,7 @@ def dropout(x: M, p: float, training: bool = True) -> M:
         values = x.values
         if values is None:
             values = torch.ones(x.n_entries, device=x.device)
-        return x.with_values(dropout(values, p))
+        return x._with(dropout(values, p))
     use_kernels = os.environ.get("GRAPHEMBED_BACKEND") in (None, "", "kernels")
     if use_kernels and x.is_cpu and x.dtype in _FAST_DTYPES:
         return _cpu_dropout.dropout(x, p)

@@ -82,7 +82,7 @@ def sparse_spmm(matrix: SparseMatrix, x: Tensor, values: Tensor | None) -> Tenso
 
 
 def _csr(matrix: SparseMatrix, values: Tensor | None, dtype: torch.dtype) -> Tensor:
-    return matrix.with_values(values).to_torch(dtype)
+    return matrix._with(values).to_torch(dtype)
 
 
 def aggregate_max(matrix: SparseMatrix, x: Tensor) -> Tensor:
@@ -92,7 +92,7 @@ def aggregate_max(matrix: SparseMatrix, x: Tensor) -> Tensor:
     """
     n_rows, n_entries = matrix.shape[0], matrix.n_entries
     if not n_entries or not x.shape[1]:
-        return x.new_zeros((n_rows, x.shape[1])) + 0 * x.sum()
+        return x.new_zeros((n_rows, x.shape[1])) + x[:0].sum()
     with torch.no_grad():
         gathered = x.index_select(0, matrix.indices)
         rows = matrix.rows.unsqueeze(1).expand_as(gathered)

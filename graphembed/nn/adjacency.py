@@ -8,16 +8,20 @@ from torch import Tensor
 
 from graphembed.graph import Graph
 from graphembed.nn import _matrices
-from graphembed.nn._checks import check_index, check_integers, check_range
+from graphembed.nn._checks import check_index, check_integers, check_range, check_size
 from graphembed.nn._memory import outlive_inference, remember
 from graphembed.nn._pattern import group, starts
 from graphembed.nn.sparse import SparseMatrix, as_sparse_matrix
+
+_MOST_KEPT = 8
 
 
 class Adjacency:
     """Edges by target: row t of `matrix` holds the sources of the edges that end at node t.
 
-    Made once and used by all layers, which then neither sort nor normalise again. In a block
+    Made once and used by all layers, which then neither sort nor normalise again. (Of an
+    `edge_index` one is made at the first use, and again after every write that torch sees: it does
+    not see those through numpy or to ``edge_index.data``.) In a block
     (more sources than targets) the first `n_target` sources are the targets themselves.
 
     Parameters
@@ -27,6 +31,9 @@ class Adjacency:
     edge_order : Tensor of integers, shape (n_entries,), optional
         Entry k of `matrix` is edge ``edge_order[k]`` of the user's; -1 is a self-loop that was
         added. None: entry k is edge k.
+    is_block : bool, default=False
+        Say that this is a part of a graph even where it has as many sources as targets: the
+        degrees of its sources are not those of the graph.
 
     Attributes
     ----------
@@ -34,20 +41,49 @@ class Adjacency:
         As above.
     """
 
-    __slots__ = ("__weakref__", "_edge_order", "_full", "_kept", "matrix")
+    __slots__ = ("__weakref__", "_edge_order", "_full", "_is_block", "_kept", "_n_edges", "matrix")
 
-    def __init__(self, matrix: SparseMatrix, edge_order: Tensor | None = None) -> None:
+    def __init__(
+        self, matrix: SparseMatrix, edge_order: Tensor | None = None, *, is_block: bool = False
+    ) -> None:
         if not isinstance(matrix, SparseMatrix):
             raise TypeError(f"matrix must be a SparseMatrix, got {type(matrix).__name__}")
-        if edge_order is not None and len(edge_order) != matrix.n_entries:
-            raise ValueError(
-                f"edge_order must have {matrix.n_entries} entries, got {len(edge_order)}"
-            )
+        n_edges: int | None = matrix.n_entries
+        if edge_order is not None:
+            check_integers(edge_order, "edge_order")
+            if edge_order.shape != (n_edges,):
+                raise ValueError(
+                    f"edge_order must have shape ({n_edges},), got {tuple(edge_order.shape)}"
+                )
+            if edge_order.device != matrix.device:
+                raise ValueError(
+                    f"edge_order lies on {edge_order.device}, but matrix on {matrix.device}"
+                )
+            if bool((edge_order == -1).any()):
+                n_edges = None
+            else:
+                check_range(edge_order, matrix.n_entries, "edge_order")
+        self._set(matrix, edge_order, n_edges, is_block)
+
+    def _set(
+        self, matrix: SparseMatrix, order: Tensor | None, n_edges: int | None, is_block: bool
+    ) -> None:
         self.matrix = matrix
-        self._edge_order = edge_order
+        self._edge_order = order
+        self._n_edges = n_edges  # of the user; None if self-loops were added
+        self._is_block = is_block
         self._kept: dict[Any, Any] = {}
         # Of a block that was cut out of a graph: the graph, the targets, and how to cut.
         self._full: tuple[Adjacency, Tensor, Tensor] | None = None
+
+    @classmethod
+    def _trusted(
+        cls, matrix: SparseMatrix, order: Tensor | None, n_edges: int | None, is_block: bool
+    ) -> Self:
+        """An adjacency whose order of edges needs no check."""
+        adjacency = cls.__new__(cls)
+        adjacency._set(matrix, order, n_edges, is_block)
+        return adjacency
 
     @classmethod
     def from_edge_index(
@@ -80,11 +116,13 @@ class Adjacency:
         TypeError
             If `edge_index` is not a tensor of integers.
         ValueError
-            If its shape is not (2, n_edges).
+            If its shape is not (2, n_edges), or there are 2**31 nodes or more.
         IndexError
             If a node is out of range; the message names the position.
         """
         n_target = n_source if n_target is None else n_target
+        check_size(n_source, "n_source")
+        check_size(n_target, "n_target")
         check_integers(edge_index, "edge_index")
         if edge_index.dim() != 2 or edge_index.shape[0] != 2:
             raise ValueError(
@@ -100,7 +138,7 @@ class Adjacency:
             indptr, order = starts(target, n_target), None
         indices = source.to(torch.int32, copy=True).contiguous()
         matrix = SparseMatrix._trusted(indptr, indices, None, (n_target, n_source))
-        adjacency = cls(matrix, order)
+        adjacency = cls._trusted(matrix, order, matrix.n_entries, False)
         return adjacency if edge_weight is None else adjacency.with_weights(edge_weight)
 
     @classmethod
@@ -127,7 +165,7 @@ class Adjacency:
             return cls(matrix)
         transposed, order = matrix.transposed
         values = None if weights is None else weights.index_select(0, order)
-        return cls(transposed.with_values(values), order)
+        return cls._trusted(transposed._with(values), order, matrix.n_entries, False)
 
     @classmethod
     def from_torch(cls, adj_t: Tensor) -> Self:
@@ -157,8 +195,8 @@ class Adjacency:
 
     @property
     def is_bipartite(self) -> bool:
-        """Whether this is a block with more sources than targets."""
-        return self.n_source != self.n_target
+        """Whether the sources are not just the targets, or this was said to be a block."""
+        return self._is_block or self.n_source != self.n_target
 
     @property
     def edge_order(self) -> Tensor | None:
@@ -183,16 +221,21 @@ class Adjacency:
         Adjacency
             Shares the places of the edges and their transpose.
         """
+        if self._full is not None:
+            raise ValueError(
+                "a restricted block has the weights of its graph: give them to the graph, "
+                "adjacency.with_weights(edge_weight).restrict(targets)"
+            )
         if edge_weight is None:
             values = None
         else:
             values = self._in_order(edge_weight, "edge_weight")
             if values is edge_weight and not values.requires_grad:
                 values = values.clone()  # ours cannot be written to
-        adjacency = type(self)(self.matrix.with_values(values), self._edge_order)
-        if self._full is not None:
-            raise ValueError("the edges of a restricted block have the weights of its graph")
-        return adjacency
+        return self._like(self.matrix._with(values), self._edge_order)
+
+    def _like(self, matrix: SparseMatrix, order: Tensor | None) -> Self:
+        return self._trusted(matrix, order, self._n_edges, self._is_block)
 
     def edge_values(self, edge_attr: Tensor) -> Tensor:
         """Features of the user's edges in the order of the entries of `matrix`.
@@ -215,9 +258,14 @@ class Adjacency:
             raise TypeError(f"{name} must be a tensor of a floating dtype, got {what}")
         if features.device != self.device:
             raise ValueError(f"{name} lies on {features.device}, but the edges on {self.device}")
-        n = self.matrix.n_entries
-        whole = self._full is None and (features.dim() == 0 or features.shape[0] != n)
-        if whole or (name == "edge_weight" and features.dim() != 1):
+        n = self._n_edges
+        if n is None:
+            raise ValueError(
+                f"{name} has no rows for the self-loops that self_looped() added: give it with the "
+                f"edges as they were before"
+            )
+        fits = features.dim() != 0 and features.shape[0] == n
+        if not fits or (name == "edge_weight" and features.dim() != 1):
             raise ValueError(
                 f"{name} must have {n} rows, one for each edge, got shape {tuple(features.shape)}"
             )
@@ -319,7 +367,8 @@ class Adjacency:
 
     def _made_looped(self) -> "Adjacency":
         matrix, kept = _matrices.looped(self.matrix)
-        return Adjacency(matrix, _compose(kept, self.edge_order))
+        order = _compose(kept, self.edge_order)
+        return Adjacency._trusted(matrix, order, None, self._is_block)
 
     def restrict(self, targets: Tensor) -> tuple["Adjacency", Tensor]:
         """The block of some targets and the sources that they read.
@@ -344,6 +393,11 @@ class Adjacency:
 
     def _restricted(self, targets: Tensor) -> tuple["Adjacency", Tensor]:
         check_index(targets, self.n_target, "targets")
+        if self.n_target > self.n_source:
+            raise ValueError(
+                f"restrict needs targets that are sources, too, got {self.n_target} targets and "
+                f"{self.n_source} sources"
+            )
         targets = targets.to(torch.int64)
         entries, indptr = self.matrix._entries_of(targets)
         columns = self.matrix.indices.index_select(0, entries).to(torch.int64)
@@ -365,7 +419,7 @@ class Adjacency:
             None if values is None else values.index_select(0, entries),
             (len(targets), len(sources)),
         )
-        block = Adjacency(matrix, _compose(entries, self.edge_order))
+        block = self._like(matrix, _compose(entries, self.edge_order))
         block._full = (self, targets, local)
         return block, sources
 
@@ -380,16 +434,22 @@ class Adjacency:
         Returns
         -------
         Adjacency
-            This one if it is there already. Of a restricted block the whole graph follows.
+            This one if it is there already; remembered, unless the weights take a gradient. The
+            graph that a block was restricted of stays where it is, and its rows are moved.
         """
         matrix = self.matrix.to(device)
         if matrix is self.matrix:
             return self
+        if self._is_trained:
+            return self._moved(matrix)
+        return remember(lambda: self._moved(matrix), self, key=("to", matrix.device))
+
+    def _moved(self, matrix: SparseMatrix) -> "Adjacency":
         order = self._edge_order
-        moved = Adjacency(matrix, None if order is None else order.to(device))
-        if self._full is not None:
-            full, targets, local = self._full
-            moved._full = (full.to(device), targets.to(device), local.to(device))
+        if order is not None:
+            order = order.to(matrix.device)
+        moved = self._like(matrix, order)
+        moved._full = self._full
         return moved
 
     def _derived(
@@ -410,18 +470,29 @@ class Adjacency:
             rows = full._derived(key, make, dtype).select_rows(targets)
             indices = local.index_select(0, rows.indices).to(torch.int32)
             shape = (self.n_target, self.n_source)
-            return SparseMatrix._trusted(rows.indptr, indices, rows.values, shape)
+            cut = SparseMatrix._trusted(rows.indptr, indices, rows.values, shape)
+            return cut.to(self.device)
         if self.is_bipartite:
             raise ValueError(
                 f"a block of {self.n_target} targets and {self.n_source} sources does not know "
-                f"the degrees of its sources: cut it out of its graph by restrict(), or give edge "
-                f"weights that are normalised already"
+                f"the degrees of its sources: sample with NeighborLoader(..., subgraph=True), cut "
+                f"the block out of its graph by restrict(), or give edge weights that are "
+                f"normalised already (normalize=False)"
             )
         return make(self).to(dtype=dtype)
 
     def _keep(self, key: Any, matrix: SparseMatrix) -> None:
-        if matrix.values is None or not matrix.values.requires_grad:
+        if not self._is_trained:
             self._kept[key] = matrix
+            if len(self._kept) > _MOST_KEPT:  # say, of another lambda_max every time
+                del self._kept[next(iter(self._kept))]
+
+    @property
+    def _is_trained(self) -> bool:
+        """Whether the weights, of a block its graph's, take a gradient: they will change."""
+        if self._full is not None:
+            return self._full[0]._is_trained
+        return self.matrix.values is not None and self.matrix.values.requires_grad
 
     def __repr__(self) -> str:
         nodes = f"n_source={self.n_source}, n_target={self.n_target}"

@@ -107,7 +107,7 @@ class GraphLoader:
     ----------
     graphs : iterable of graphs
         Such as a `GraphDataset`, or a list of `GraphSample` or of PyG's ``Data``: anything with
-        `x` and `edge_index`, and with or without `edge_attr` and `y`.
+        `x` and `edge_index`, and with or without `edge_attr` and `y`. An `edge_weight` is refused.
     batch_size : int, default=32
         Graphs in a batch; the last may have fewer.
     shuffle : bool, default=False
@@ -115,7 +115,7 @@ class GraphLoader:
     random_state : None, int, numpy.random.Generator or numpy.random.RandomState
         Decides about the orders.
     dtype : torch.dtype, default=torch.float32
-        Of `x`, `edge_attr` and `y`.
+        Of `x`, `edge_attr` and `y`; a `y` of integers, such as a class, stays int64.
     device : torch.device or str, default="cpu"
         Where the batches lie.
 
@@ -194,27 +194,27 @@ class GraphLoader:
         )
 
 
-def global_add_pool(x: Tensor, batch: Tensor, size: int | None = None) -> Tensor:
+def global_add_pool(x: Tensor, batch: Tensor | None, size: int | None = None) -> Tensor:
     """Add up the rows of every graph; PyG's name and call.
 
     Parameters
     ----------
-    x : Tensor of shape (n_nodes, d)
+    x : Tensor of a floating dtype, shape (n_nodes, d) or (n_nodes,)
         Rows.
-    batch : Tensor of integers, shape (n_nodes,)
-        The graph of every row.
+    batch : Tensor of integers, shape (n_nodes,), or None
+        The graph of every row; None means that there is one graph.
     size : int, optional
         Number of graphs; by default up to the largest in `batch`.
 
     Returns
     -------
-    Tensor of shape (size, d)
+    Tensor of shape (size, d) or (size,)
         0 for a graph without rows.
     """
-    return scatter(x, batch, _size(batch, size), "sum")
+    return _pool(x, batch, size, "sum")
 
 
-def global_mean_pool(x: Tensor, batch: Tensor, size: int | None = None) -> Tensor:
+def global_mean_pool(x: Tensor, batch: Tensor | None, size: int | None = None) -> Tensor:
     """Average the rows of every graph; PyG's name and call.
 
     Parameters
@@ -224,13 +224,13 @@ def global_mean_pool(x: Tensor, batch: Tensor, size: int | None = None) -> Tenso
 
     Returns
     -------
-    Tensor of shape (size, d)
+    Tensor of shape (size, d) or (size,)
         0 for a graph without rows.
     """
-    return scatter(x, batch, _size(batch, size), "mean")
+    return _pool(x, batch, size, "mean")
 
 
-def global_max_pool(x: Tensor, batch: Tensor, size: int | None = None) -> Tensor:
+def global_max_pool(x: Tensor, batch: Tensor | None, size: int | None = None) -> Tensor:
     """Give the maxima of the rows of every graph; PyG's name and call.
 
     Parameters
@@ -240,29 +240,41 @@ def global_max_pool(x: Tensor, batch: Tensor, size: int | None = None) -> Tensor
 
     Returns
     -------
-    Tensor of shape (size, d)
+    Tensor of shape (size, d) or (size,)
         0 for a graph without rows.
     """
-    return scatter(x, batch, _size(batch, size), "max")
+    return _pool(x, batch, size, "max")
 
 
-def _size(batch: Tensor, size: int | None) -> int:
-    if size is not None:
-        return size
-    return int(batch.max()) + 1 if len(batch) else 0
+def _pool(x: Tensor, batch: Tensor | None, size: int | None, reduce: str) -> Tensor:
+    if x.dim() == 1:
+        return _pool(x.unsqueeze(1), batch, size, reduce).squeeze(1)
+    if batch is None:
+        batch, size = torch.zeros(len(x), dtype=torch.int64, device=x.device), 1
+    if size is None:
+        size = int(batch.max()) + 1 if len(batch) else 0
+    return scatter(x, batch, size, reduce)
 
 
 def _parts(graph: Any, k: int, dtype: torch.dtype) -> dict[str, Any]:
     """The tensors of graph k, checked; edges sorted by target, as a batch shall have them."""
     x = torch.as_tensor(graph.x, dtype=dtype)
-    edge_index = torch.as_tensor(graph.edge_index, dtype=torch.int64)
+    edge_index = torch.as_tensor(graph.edge_index)
     edge_attr, y = getattr(graph, "edge_attr", None), getattr(graph, "y", None)
+    if getattr(graph, "edge_weight", None) is not None:
+        raise ValueError(
+            f"graph {k} has an edge_weight, which batches do not have: give it as a column of "
+            f"edge_attr"
+        )
     if x.dim() != 2:
         raise ValueError(f"x of graph {k} must have 2 dimensions, got shape {tuple(x.shape)}")
     if edge_index.dim() != 2 or edge_index.shape[0] != 2:
         raise ValueError(
             f"edge_index of graph {k} must have shape (2, n_edges), got {tuple(edge_index.shape)}"
         )
+    if edge_index.numel() and edge_index.is_floating_point():
+        raise TypeError(f"edge_index of graph {k} must hold integers, got {edge_index.dtype}")
+    edge_index = edge_index.to(torch.int64)
     if edge_index.numel() and not 0 <= int(edge_index.min()) <= int(edge_index.max()) < len(x):
         raise IndexError(
             f"edge_index of graph {k} must be in [0, {len(x)}), got {int(edge_index.min())} to "
@@ -278,7 +290,8 @@ def _parts(graph: Any, k: int, dtype: torch.dtype) -> dict[str, Any]:
             )
         edge_attr = edge_attr[order]
     if y is not None:
-        y = torch.as_tensor(y, dtype=dtype).reshape(1, -1)
+        is_float = torch.as_tensor(y).is_floating_point()
+        y = torch.as_tensor(y, dtype=dtype if is_float else torch.int64).reshape(1, -1)
         y = y[:, 0] if y.shape[1] == 1 else y
     return {"x": x, "edge_index": edge_index[:, order], "edge_attr": edge_attr, "y": y}
 

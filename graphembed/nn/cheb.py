@@ -112,6 +112,12 @@ class ChebConv(nn.Module):  # type: ignore[misc]
         """
         inputs = read_inputs(x, edge_index, edge_weight)
         n_target = inputs.adjacency.n_target
+        is_pair = inputs.target is not None and inputs.target is not inputs.source
+        if is_pair and not inputs.adjacency.is_bipartite:
+            raise ValueError(
+                "x must be the rows of all nodes, got a pair (x_source, x_target): the layer reads "
+                "a node as source and as target from the same row"
+            )
         if inputs.adjacency.is_bipartite and len(self.lins) > 2:
             raise ValueError(
                 f"K={len(self.lins)} needs edges among the same nodes, got "
@@ -172,7 +178,12 @@ class ChebConv(nn.Module):  # type: ignore[misc]
             scale = scale[batch[:n_target]].unsqueeze(1)
         # L^ = (2 / lambda_max) L - I, from L - I.
         minus_one = adjacency.cheb_matrix(self.normalization, 2.0, dtype=dtype)
-        return lambda z: scale * (spmm(minus_one, z) + z[:n_target]) - z[:n_target]
+
+        def multiply(z: Tensor) -> Tensor:
+            rows = z[:n_target]
+            return scale.to(z.dtype) * (spmm(minus_one, z) + rows) - rows
+
+        return multiply
 
     def _propagate_rows(self, laplacian: Operator, x: Tensor, n_target: int) -> Tensor:
         """Sum T_k(L^) x W_k in the order of k."""

@@ -38,7 +38,9 @@ class GCNConv(nn.Module):  # type: ignore[misc]
         Self-loops weigh 2 instead of 1.
     cached : bool, default=False
         Keep the normalised matrix of the first call and use it ever after, whatever edges are given
-        then. Without it the matrix is remembered as long as the edges live, which is as fast.
+        then. Without it the matrix is remembered as long as the edges live and torch sees no write
+        to them (writes through numpy or to their ``.data`` it does not see), which is as fast. With
+        weights that take a gradient, only the first backward works, as in PyG.
     add_self_loops : bool or None, default=None
         Give a self-loop to the nodes that have none; None means `normalize`.
     normalize : bool, default=True
@@ -56,7 +58,8 @@ class GCNConv(nn.Module):  # type: ignore[misc]
 
     As in PyG, the degrees count the edges that arrive; W is drawn by Glorot's law and b starts at
     zero. Unlike PyG, `improved` is obeyed on edges without weights, too; a self-loop in a sparse
-    `edge_index` keeps its weight, as one in a dense `edge_index` does (PyG adds to it); and blocks
+    `edge_index` keeps its weight, as one in a dense `edge_index` does (PyG adds to it); under
+    autocast the result is of its dtype (PyG's weights of edges make it float32 again); and blocks
     of mini-batches are accepted.
     """
 

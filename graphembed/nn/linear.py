@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.module import _has_any_global_hook
-from torch.nn.parameter import UninitializedParameter
+from torch.nn.parameter import UninitializedParameter, is_lazy
 
 from graphembed._validation import Constraint, check_params, int_at_least
 from graphembed.nn._ops import linear
@@ -119,9 +119,15 @@ class Linear(nn.Module):  # type: ignore[misc]
     def __repr__(self) -> str:
         return f"Linear({self.in_channels}, {self.out_channels}, bias={self.bias is not None})"
 
+    def _save_to_state_dict(self, destination: Any, prefix: str, keep_vars: bool) -> None:
+        # A weight of unknown width cannot be detached.
+        super()._save_to_state_dict(destination, prefix, keep_vars or self.in_channels == -1)
+
     def _load_from_state_dict(self, state_dict: Any, prefix: str, *args: Any) -> None:
         weight = state_dict.get(prefix + "weight")
-        if weight is not None and self.in_channels == -1:
+        if is_lazy(weight):  # of a layer that has seen no rows: this one has seen none either
+            self.in_channels, self.weight = -1, UninitializedParameter()
+        elif weight is not None and self.in_channels == -1:
             self.set_width(weight.shape[1])
         super()._load_from_state_dict(state_dict, prefix, *args)
 

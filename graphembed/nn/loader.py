@@ -274,7 +274,7 @@ class NeighborLoader:
         if self._data_class is not None:
             input_id = np.arange(len(self._seeds))[places] if order is None else order
             return self._data(sample, x, node_index, input_id)
-        edges = [_adjacency(block) for block in sample.blocks]
+        edges = [_adjacency(block, not self._subgraph) for block in sample.blocks]
         batch = MiniBatch(
             x,
             edges[0] if self._subgraph else edges,
@@ -357,7 +357,7 @@ def _rows(x: Any, rows: Tensor) -> Any:
         return x.select_rows(rows) if isinstance(x, SparseMatrix) else x.index_select(0, rows)
 
 
-def _adjacency(block: NeighborBlock) -> Adjacency:
+def _adjacency(block: NeighborBlock, is_block: bool) -> Adjacency:
     """Share the arrays of a block with torch."""
     matrix = SparseMatrix._trusted(
         torch.from_numpy(block.indptr),
@@ -365,7 +365,7 @@ def _adjacency(block: NeighborBlock) -> Adjacency:
         None if block.weights is None else torch.from_numpy(block.weights),
         (block.n_target, block.n_source),
     )
-    return Adjacency(matrix)
+    return Adjacency(matrix, is_block=is_block)
 
 
 def _made_ahead(make: Callable[[int], Any], n_items: int, depth: int) -> Iterator[Any]:

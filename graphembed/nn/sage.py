@@ -65,7 +65,8 @@ class SAGEConv(nn.Module):  # type: ignore[misc]
     Weights of edges multiply x_j under "mean" (which still divides by the number of edges) and
     "sum"; the others do not look at those an `Adjacency` has. Unlike PyG, "lstm" stops at the last
     neighbour, so that a row does not depend on the other nodes' degrees (PyG runs on over the
-    zeros that pad every row to the largest degree), and `size` is a keyword.
+    zeros that pad every row to the largest degree), the values of a sparse `edge_index` are not
+    looked at under "max" (PyG multiplies by them), and `size` is a keyword.
     """
 
     def __init__(

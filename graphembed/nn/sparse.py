@@ -9,7 +9,7 @@ from torch import Tensor
 
 from graphembed.nn._checks import check_csr, check_index, check_values
 from graphembed.nn._memory import outlive_inference, remember
-from graphembed.nn._pattern import Pattern, group, starts
+from graphembed.nn._pattern import Pattern, starts
 
 
 class SparseMatrix:
@@ -25,7 +25,7 @@ class SparseMatrix:
     indices : Tensor of int32 or int64, shape (n_entries,)
         Columns.
     values : Tensor of a floating dtype, shape (n_entries,), or None
-        None means that every entry is 1.
+        None means that every entry is 1. They are copied, or kept if they take a gradient.
     shape : tuple of int
         Rows and columns, each below 2**31.
 
@@ -52,7 +52,7 @@ class SparseMatrix:
             indices.to(torch.int32, copy=True).contiguous(),
             (int(shape[0]), int(shape[1])),
         )
-        self._set(pattern, values)
+        self._set(pattern, _ours(values))
 
     def _set(self, pattern: Pattern, values: Tensor | None) -> None:
         if values is not None:
@@ -112,12 +112,12 @@ class SparseMatrix:
         Parameters
         ----------
         t : Tensor
-            Of two dimensions. Its values are shared and keep their gradient.
+            Of two dimensions. Its values are copied, or keep their gradient.
 
         Returns
         -------
         SparseMatrix
-            On the same device; of a COO tensor, entries keep their order within a row.
+            On the same device; of a COO tensor, several entries in one place become their sum.
         """
         if not isinstance(t, Tensor) or t.layout not in (torch.sparse_csr, torch.sparse_coo):
             what = t.layout if isinstance(t, Tensor) else type(t).__name__
@@ -126,13 +126,9 @@ class SparseMatrix:
             raise ValueError(f"a sparse tensor must be a matrix, got shape {tuple(t.shape)}")
         if t.layout == torch.sparse_csr:
             return cls(t.crow_indices().to(torch.int64), t.col_indices(), t.values(), t.shape)
-        places = t.indices() if t.is_coalesced() else t._indices()
-        values = t.values() if t.is_coalesced() else t._values()
-        rows, columns = places[0], places[1]
-        if t.is_coalesced():
-            return cls(starts(rows, t.shape[0]), columns, values, t.shape)
-        indptr, order = group(rows, t.shape[0])
-        return cls(indptr, columns[order], values[order], t.shape)
+        t = t.coalesce()
+        rows, columns = t.indices()
+        return cls(starts(rows, t.shape[0]), columns, t.values(), t.shape)
 
     @property
     def indptr(self) -> Tensor:
@@ -184,13 +180,17 @@ class SparseMatrix:
         Parameters
         ----------
         values : Tensor of shape (n_entries,), or None
-            In the order of the entries.
+            In the order of the entries; copied, or kept if they take a gradient.
 
         Returns
         -------
         SparseMatrix
             The matrix.
         """
+        return self._with(_ours(values))
+
+    def _with(self, values: Tensor | None) -> "SparseMatrix":
+        """The same places with values that nobody writes to; no copy."""
         return SparseMatrix._of(self._pattern, values)
 
     def select_rows(self, rows: Tensor) -> "SparseMatrix":
@@ -256,7 +256,7 @@ class SparseMatrix:
     def _moved(self, device: torch.device, dtype: torch.dtype | None) -> "SparseMatrix":
         values = None if self.values is None else self.values.to(device=device, dtype=dtype)
         if device == self.device:
-            return SparseMatrix._of(self._pattern, values)
+            return self._with(values)
         return SparseMatrix._trusted(
             self.indptr.to(device), self.indices.to(device), values, self.shape
         )
@@ -334,7 +334,13 @@ def as_sparse_matrix(x: Any) -> SparseMatrix:
         return x
     if not isinstance(x, Tensor) or x.requires_grad:
         return SparseMatrix.from_torch(x)
-    return remember(lambda: SparseMatrix.from_torch(x.clone()), x)
+    return remember(lambda: SparseMatrix.from_torch(x), x)
+
+
+def _ours(values: Any) -> Any:
+    """Values that no one else writes to; those that take a gradient stay what is trained."""
+    is_theirs = isinstance(values, Tensor) and not values.requires_grad
+    return values.clone() if is_theirs else values
 
 
 @cache
