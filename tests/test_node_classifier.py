@@ -10,7 +10,7 @@ import threading
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from sklearn.base import clone
+from sklearn.base import clone, is_classifier
 from sklearn.exceptions import NotFittedError
 
 from graphembed import FileFormatError, Graph
@@ -456,6 +456,83 @@ def test_pandas_objects_are_read_by_their_index(data):
         make().fit(graph, pandas.DataFrame(X), y)
 
 
+@pytest.fixture
+def shuffled(data):
+    """The same data as pandas objects whose rows are in another order."""
+    pandas = pytest.importorskip("pandas")
+    graph, X, y, *masks = data
+    order = np.random.default_rng(3).permutation(N_NODES)
+    frame = pandas.DataFrame(X).iloc[order]
+    return graph, frame, *(pandas.Series(column).iloc[order] for column in (y, *masks))
+
+
+def test_masks_are_read_by_their_index(data, shuffled):
+    graph, frame, y, train, val, test = shuffled
+    found = make().fit(graph, frame, y, train_mask=train, val_mask=val)
+    expected = fit(data)
+    assert_same(weights(found), weights(expected))
+    assert found.score(y, mask=test) == expected.score(data[2], mask=data[-1])
+    by_number = type(train)(np.flatnonzero(data[3]))  # whose index says nothing
+    assert_same(weights(found), weights(fit((*data[:3], by_number, *data[4:]))))
+
+
+def test_an_index_beside_rows_without_one_is_refused(data, shuffled):
+    graph, frame, y, train, val, test = shuffled
+    remedy = r"X is taken by its index, .* but {} has no index: .*Graph.from_any\(G\).node_ids"
+    with pytest.raises(ValueError, match=remedy.format("y")):
+        make().fit(graph, frame, y.to_numpy())
+    with pytest.raises(ValueError, match=remedy.format("train_mask")):
+        make().fit(graph, frame, y, train_mask=train.to_numpy())
+    with pytest.raises(ValueError, match=remedy.format("val_mask")):
+        make().fit(graph, frame, y, train_mask=train, val_mask=np.flatnonzero(val))
+    with pytest.raises(ValueError, match=r"y is taken by its index, .* but X has no index"):
+        make().fit(graph, frame.to_numpy(), y)
+    classifier = make().fit(graph, frame, y, train_mask=train)
+    with pytest.raises(ValueError, match=r"X in fit is taken by its index, .* but y has no index"):
+        classifier.score(y.to_numpy())
+    with pytest.raises(ValueError, match="but mask has no index"):
+        classifier.score(y, mask=test.to_numpy())
+    with pytest.raises(ValueError, match="the index of train_mask must be the ids of the nodes"):
+        make().fit(graph, frame, y, train_mask=train.iloc[1:])
+    in_order = frame.sort_index()
+    assert_same(
+        weights(make().fit(graph, in_order, data[2], train_mask=data[3])), weights(classifier)
+    )
+
+
+def test_classes_of_another_kind_are_not_scored(data, fitted):
+    _, _, y, *_ = data
+    with pytest.raises(ValueError, match="y must hold classes like those of fit, such as 0, got"):
+        fitted.score([str(k) for k in y])
+    assert fitted.score(y + 5) == 0.0  # of the same kind, but never seen
+
+
+def test_messages_name_the_node_by_its_id(data):
+    graph, X, y, *_ = data
+    named = Graph.from_csr(graph.indptr, graph.indices, node_ids=[f"n{i}" for i in range(N_NODES)])
+    with pytest.raises(ValueError, match=r"without a label in y, the first is node 'n3'"):
+        make().fit(named, X, np.where(np.arange(N_NODES) == 3, -1, y), train_mask=[2, 3])
+    with pytest.raises(ValueError, match=r"in row 3, column 5 \(node 'n3'\)"):
+        make().fit(named, with_nan(X), y)
+
+
+def test_frames_and_lists_of_mixed_dtypes(data):
+    pandas = pytest.importorskip("pandas")
+    graph, X, y, train, *_ = data
+    frame = pandas.DataFrame(X)
+    frame["flag"] = X[:, 0] > 0
+    expected = make().fit(graph, np.column_stack([X, X[:, 0] > 0]), y, train_mask=train)
+    assert_same(weights(make().fit(graph, frame, y, train_mask=train)), weights(expected))
+    names = [f"class {k}" if t else pandas.NA for k, t in zip(y, train, strict=True)]
+    for labels in (names, pandas.Series(names, dtype="string")):
+        assert make().fit(graph, X, labels).classes_.tolist() == ["class 0", "class 1", "class 2"]
+    assert make().fit(graph, X, list(y > 0), train_mask=train).classes_.tolist() == [False, True]
+
+
+def test_is_a_classifier_to_sklearn():
+    assert is_classifier(NodeClassifier())
+
+
 def test_input_is_not_changed(data):
     graph, X, y, train, val, _ = data
     copies = [a.copy() for a in (X, y, train, val)]
@@ -696,6 +773,13 @@ TWICE = np.arange(N_NODES) < 24
         ),
         ({"y": np.full(N_NODES, 1j)}, TypeError, "y must hold integers or strings"),
         ({"y": [1, "a"] * 60}, TypeError, "y must hold strings only or integers only.*1 and 'a'"),
+        ({"y": np.full(N_NODES, np.inf)}, ValueError, "y must hold classes, .* got inf for node 0"),
+        ({"y": ["a", -1] * 60}, TypeError, "no label: None among strings"),
+        (
+            {"train_mask": np.arange(N_NODES) % 2},
+            ValueError,
+            r"got 120 times 0 or 1: hand over train_mask.astype\(bool\)",
+        ),
         ({"y": [1, {}] * 60}, TypeError, "y must hold strings only or integers only"),
         ({"y": np.ones(N_NODES)}, ValueError, "y must have at least 2 classes, got 1"),
         (

@@ -46,8 +46,8 @@ class Recipe:
 # which the authors' program adds for the first layer only. K = 3, orders 0 to 2, is "K = 2" there.
 # Velickovic et al. 2018, section 3.3: 8 heads of 8, ELU, dropout 0.6 on inputs and attention, rate
 # 0.005, L2 of 5e-4 on all, patience of 100 epochs on loss and accuracy.
-# Hamilton et al. 2017 have mean aggregation and ReLU, but no citation graphs: 64 hidden units and L2
-# on all parameters are ours, the rest is GCN's. Neither was chosen by test scores.
+# Hamilton et al. 2017 have mean aggregation and ReLU, but no citation graphs: 64 hidden units and
+# L2 on all parameters are ours, the rest is GCN's. Neither was chosen by test scores.
 RECIPES: Final[Mapping[str, Recipe]] = {
     "gcn": Recipe(16, 0.5, "relu", 0.01, 5e-4, "first"),
     "cheb": Recipe(16, 0.5, "relu", 0.01, 5e-4, "first", K=3),

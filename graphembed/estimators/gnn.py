@@ -5,19 +5,20 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
 from graphembed._storage import StrPath
 from graphembed._validation import draw_seed, effective_n_threads, import_optional
 from graphembed.estimators._node_data import (
-    Split,
+    check_labelled,
+    check_order,
     read_features,
     read_labels,
     read_mask,
     read_split,
 )
-from graphembed.estimators._settings import Settings, check, resolve
+from graphembed.estimators._settings import check, resolve
 from graphembed.estimators._trained import as_door
 from graphembed.graph import Graph
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from graphembed.estimators._gnn import Data
 
 
-class NodeClassifier(BaseEstimator):  # type: ignore[misc]  # scikit-learn is not annotated
+class NodeClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn is not annotated
     """Classify the nodes of a graph by their features and their neighbours'.
 
     A model of `graphembed.nn.models` is trained on the mean cross-entropy of the training nodes.
@@ -49,8 +50,8 @@ class NodeClassifier(BaseEstimator):  # type: ignore[misc]  # scikit-learn is no
     on the first layer alone; "cheb" is their Chebyshev model of order 2. "gat" is that of
     Velickovic et al. (2018, section 3.3) and their program: patience of 100 epochs on loss and
     accuracy of the validation nodes, at most 1000 epochs; 200 epochs where there are no such nodes.
-    Hamilton et al. (2017) have mean aggregation and ReLU, and no citation graphs; the rest of "sage"
-    is as "gcn" has it, but for the width and the penalty on all parameters, which are ours.
+    Hamilton et al. (2017) have mean aggregation and ReLU, and no citation graphs; the rest of
+    "sage" is as "gcn" has it, but for the width and the penalty on all parameters, which are ours.
 
     Parameters
     ----------
@@ -237,11 +238,13 @@ class NodeClassifier(BaseEstimator):  # type: ignore[misc]  # scikit-learn is no
         G : Graph or anything `Graph.from_any` accepts
             The graph, with all its nodes: those to train on, to validate and to predict.
         X : array-like, scipy sparse matrix, torch Tensor or SparseMatrix, (n_nodes, n_features)
-            Features: row i is that of ``Graph.from_any(G).node_ids[i]``, which for integer ids is
-            their order. A pandas frame is read by its index, the ids.
+            Features: row i is that of ``Graph.from_any(G).node_ids[i]``. Look there: a networkx
+            graph, for example, has its nodes in the order in which they were added, whatever their
+            ids. A pandas frame is read by its index, the ids, in any order; if that is not the
+            order of the nodes, `y` and masks of bools must have an index, too.
         y : array-like of shape (n_nodes,)
-            Classes, integers or strings, in the same order. No label: -1 among integers; None or
-            NaN otherwise.
+            Classes, integers or strings, in the same order; a Series is read by its index. No
+            label: -1 among integers; None or NaN otherwise.
         train_mask : array of bool, shape (n_nodes,), or of indices, optional
             Nodes to train on; by default all with a label that `val_mask` leaves.
         val_mask : array of bool, shape (n_nodes,), or of indices, optional
@@ -265,14 +268,20 @@ class NodeClassifier(BaseEstimator):  # type: ignore[misc]  # scikit-learn is no
             If torch is not installed; the message holds the pip command.
         """
         check(self.get_params(deep=False), type(self).__name__)
+        if self.early_stopping and val_mask is None:
+            raise ValueError(
+                f"{type(self).__name__}: early_stopping={self.early_stopping!r} needs validation "
+                "nodes: give val_mask to fit"
+            )
+        engine = self._engine()
+        device = engine.find_device(self.device)
         n_threads = effective_n_threads(self.n_jobs)
         door = as_door(weight=weight, directed=directed, nodes=nodes, source=source, target=target)
         graph = self._read_graph(G, door)
         features, labels = read_features(X, graph), read_labels(y, graph)
-        split = read_split(train_mask, val_mask, labels)
-        settings = self._settings(split)
-        engine = self._engine()
-        device = engine.find_device(self.device)
+        moved = check_order(graph, X=X, y=y, train_mask=train_mask, val_mask=val_mask)
+        split = read_split(train_mask, val_mask, labels, graph)
+        settings = resolve(self.get_params(deep=False), has_validation=val_mask is not None)
         seed = draw_seed(self.random_state)
         with engine.on_threads(n_threads):
             data = engine.Data.of(graph, features, device)
@@ -288,7 +297,7 @@ class NodeClassifier(BaseEstimator):  # type: ignore[misc]  # scikit-learn is no
             )
         self._set_fitted(model, labels.classes, history, best_epoch, features.shape[1])
         self.node_ids_ = graph.node_ids
-        self._data, self._door = data, door
+        self._data, self._door, self._moved = data, door, moved
         return self
 
     def _set_fitted(
@@ -367,7 +376,7 @@ class NodeClassifier(BaseEstimator):  # type: ignore[misc]  # scikit-learn is no
         Parameters
         ----------
         y : array-like of shape (n_nodes,)
-            True classes of all nodes, as in `fit`.
+            True classes of all nodes, as in `fit`; one that `fit` has not seen counts as wrong.
         G : Graph or anything `Graph.from_any` accepts, optional
             Another graph; by default that of `fit`.
         X : array-like, sparse matrix or Tensor of shape (n_nodes, n_features), optional
@@ -381,15 +390,16 @@ class NodeClassifier(BaseEstimator):  # type: ignore[misc]  # scikit-learn is no
             Share of the nodes whose class is predicted.
         """
         data = self._data_of(G, X)
-        labels = read_labels(y, data.graph)
-        known = labels.codes >= 0
-        rows = np.flatnonzero(known) if mask is None else read_mask(mask, len(known), "mask")
-        if not len(rows):
-            raise ValueError("mask must select at least one node with a label, got none")
-        if not known[rows].all():
+        graph = data.graph
+        labels = read_labels(y, graph)
+        check_order(graph, permuted=X is None and self._moved, X=X, y=y, mask=mask)
+        known = np.flatnonzero(labels.codes >= 0)
+        rows = known if mask is None else read_mask(mask, graph, "mask")
+        check_labelled(rows, labels, graph)
+        if (labels.classes.dtype.kind == "U") != (self.classes_.dtype.kind == "U"):
             raise ValueError(
-                f"mask selects nodes without a label in y, the first is node "
-                f"{rows[~known[rows]][0]}"
+                f"y must hold classes like those of fit, such as {self.classes_[0].item()!r}, got "
+                f"{labels.classes[0].item()!r}"
             )
         predicted = self.classes_[self._compute(data).argmax(axis=1)]
         return float(np.mean(predicted[rows] == labels.classes[labels.codes[rows]]))
@@ -450,14 +460,6 @@ class NodeClassifier(BaseEstimator):  # type: ignore[misc]  # scikit-learn is no
         from graphembed.estimators import _gnn_file
 
         return _gnn_file
-
-    def _settings(self, split: Split) -> Settings:
-        if self.early_stopping and not len(split.val):
-            raise ValueError(
-                f"{type(self).__name__}: early_stopping={self.early_stopping!r} needs validation "
-                "nodes: give val_mask to fit"
-            )
-        return resolve(self.get_params(deep=False), has_validation=len(split.val) > 0)
 
     def _read_graph(self, G: Any, door: dict[str, Any]) -> Graph:
         graph = Graph.from_any(G, **door)
