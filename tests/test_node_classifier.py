@@ -180,8 +180,36 @@ def test_a_graph_is_read_as_in_fit(data):
     assert classifier._data.graph.directed
     assert classifier._data.graph.weights is None
     np.testing.assert_array_equal(
-        classifier.predict_proba(edges, X[:5]), classifier.predict_proba()
+        classifier.predict_proba(edges, X[:5], nodes=[4]), classifier.predict_proba()
     )
+
+
+def test_a_loaded_model_reads_graphs_as_fit_did(data, tmp_path):
+    _, X, y, *_ = data
+    rng = np.random.default_rng(0)
+    edges = [(*pair, 1 + k) for k, pair in enumerate(rng.integers(0, 9, (40, 2)).tolist())]
+    for options in ({"weight": None}, {"directed": True}):
+        classifier = make(dropout=0.0).fit(edges, X[:9], y[:9], **options)
+        classifier.save(tmp_path / "m")
+        loaded = NodeClassifier.load(tmp_path / "m")
+        found = loaded.predict_proba(edges, X[:9])
+        np.testing.assert_array_equal(found, classifier.predict_proba())
+        default = {"weight": "weight", "directed": None}
+        assert not np.array_equal(loaded.predict_proba(edges, X[:9], **default), found)
+
+
+def test_nodes_of_fit_are_not_those_of_another_graph(data):
+    _, X, y, *_ = data
+    edges = [(0, 1), (1, 2), (2, 3)]
+    classifier = make().fit(edges, X[:60], y[:60], nodes=range(60))
+    assert classifier.predict(edges, X[:4]).shape == (4,)
+    assert classifier.predict(edges, X[:9], nodes=range(9)).shape == (9,)
+    assert classifier.transform(edges, X[:9], nodes=range(9)).shape == (9, 16)
+    assert classifier.score(y[:9], edges, X[:9], nodes=range(9)) >= 0
+    with pytest.raises(ValueError, match="weight has no effect without G"):
+        classifier.predict(weight=None)
+    with pytest.raises(TypeError, match="weights is no option of a graph"):
+        classifier.predict(edges, X[:4], weights=None)
 
 
 # -- Options ---------------------------------------------------------------------------------
@@ -304,7 +332,9 @@ def test_batches_learn(data, model):
     classifier = fit(data, model, batch_size=10, fanouts=[5, 5], epochs=30, lr=0.02)
     assert classifier.score(y, mask=test) > 0.6
     whole = clone(classifier).set_params(batch_size=None, fanouts=None)
-    whole._set_fitted(classifier.model_, classifier.classes_, {}, 1, classifier.n_features_in_)
+    whole._set_fitted(
+        classifier.model_, classifier.classes_, {}, 1, classifier.n_features_in_, classifier._door
+    )
     whole._data = classifier._data
     np.testing.assert_allclose(classifier.predict_proba(), whole.predict_proba(), rtol=1e-4)
     np.testing.assert_allclose(classifier.transform(), whole.transform(), rtol=1e-4, atol=1e-6)
@@ -961,6 +991,7 @@ def change(path, **changes):
         ({"history": {}}, "the columns of its history do not fit together"),
         ({"history": {"epoch": [1], "train_loss": []}}, "the columns of its history"),
         ({"history": {"epoch": [1], "train_loss": ["x"]}}, "no numbers in the column 'train_loss'"),
+        ({"door": {}}, "how its graph was read is not said in full"),
         ({"best_epoch": 31}, "its best epoch 31 is not one of its history"),
         (
             {"tensors": {"extra": torch.ones(1)}},

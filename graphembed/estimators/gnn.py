@@ -19,7 +19,6 @@ from graphembed.estimators._node_data import (
     read_split,
 )
 from graphembed.estimators._settings import check, resolve
-from graphembed.estimators._trained import as_door
 from graphembed.graph import Graph
 
 if TYPE_CHECKING:
@@ -276,8 +275,8 @@ class NodeClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
         engine = self._engine()
         device = engine.find_device(self.device)
         n_threads = effective_n_threads(self.n_jobs)
-        door = as_door(weight=weight, directed=directed, nodes=nodes, source=source, target=target)
-        graph = self._read_graph(G, door)
+        door = {"weight": weight, "directed": directed, "source": source, "target": target}
+        graph = self._read_graph(G, {**door, "nodes": nodes})
         features, labels = read_features(X, graph), read_labels(y, graph)
         moved = check_order(graph, X=X, y=y, train_mask=train_mask, val_mask=val_mask)
         split = read_split(train_mask, val_mask, labels, graph)
@@ -295,9 +294,9 @@ class NodeClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
                 verbose=int(self.verbose),
                 callbacks=tuple(self.callbacks or ()),
             )
-        self._set_fitted(model, labels.classes, history, best_epoch, features.shape[1])
+        self._set_fitted(model, labels.classes, history, best_epoch, features.shape[1], door)
         self.node_ids_ = graph.node_ids
-        self._data, self._door, self._moved = data, door, moved
+        self._data, self._moved = data, moved
         return self
 
     def _set_fitted(
@@ -307,33 +306,38 @@ class NodeClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
         history: dict[str, list[float]],
         best_epoch: int,
         n_features: int,
+        door: dict[str, Any],
     ) -> None:
         self.model_ = model
         self.classes_ = classes
         self.history_ = history
         self.best_epoch_ = best_epoch
         self.n_features_in_ = n_features
+        self._door = door
 
-    def predict(self, G: Any = None, X: Any = None) -> NDArray[Any]:
+    def predict(self, G: Any = None, X: Any = None, **door: Any) -> NDArray[Any]:
         """Predict the class of every node.
 
         Parameters
         ----------
         G : Graph or anything `Graph.from_any` accepts, optional
-            Another graph, read as that of `fit` was; by default that of `fit`.
+            Another graph; by default that of `fit`.
         X : array-like, sparse matrix or Tensor of shape (n_nodes, n_features), optional
             Features of its nodes; by default those of `fit`, if the graph is.
+        **door
+            How `G` is read: weight, directed, nodes, source, target; by default as in `fit`, but
+            for its `nodes`.
 
         Returns
         -------
         ndarray of shape (n_nodes,)
             Classes, in the order of the graph's nodes.
         """
-        best = self._outputs(G, X).argmax(axis=1)
+        best = self._outputs(G, X, door).argmax(axis=1)
         classes: NDArray[Any] = self.classes_[best]
         return classes
 
-    def predict_proba(self, G: Any = None, X: Any = None) -> NDArray[np.float32]:
+    def predict_proba(self, G: Any = None, X: Any = None, **door: Any) -> NDArray[np.float32]:
         """Predict the probability of every class.
 
         Parameters
@@ -342,18 +346,21 @@ class NodeClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
             Another graph; by default that of `fit`.
         X : array-like, sparse matrix or Tensor of shape (n_nodes, n_features), optional
             Features of its nodes; by default those of `fit`, if the graph is.
+        **door
+            How `G` is read: weight, directed, nodes, source, target; by default as in `fit`, but
+            for its `nodes`.
 
         Returns
         -------
         ndarray of shape (n_nodes, n_classes), dtype=float32
             Rows sum to 1; column j is ``classes_[j]``.
         """
-        logits = self._outputs(G, X)
+        logits = self._outputs(G, X, door)
         powers = np.exp(logits - logits.max(axis=1, keepdims=True))
         probabilities: NDArray[np.float32] = powers / powers.sum(axis=1, keepdims=True)
         return probabilities
 
-    def transform(self, G: Any = None, X: Any = None) -> NDArray[np.float32]:
+    def transform(self, G: Any = None, X: Any = None, **door: Any) -> NDArray[np.float32]:
         """Return what the last layer is given: the last hidden representation of every node.
 
         Parameters
@@ -362,15 +369,20 @@ class NodeClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
             Another graph; by default that of `fit`.
         X : array-like, sparse matrix or Tensor of shape (n_nodes, n_features), optional
             Features of its nodes; by default those of `fit`, if the graph is.
+        **door
+            How `G` is read: weight, directed, nodes, source, target; by default as in `fit`, but
+            for its `nodes`.
 
         Returns
         -------
         ndarray of shape (n_nodes, hidden), dtype=float32
             To be drawn, for example, by `graphembed.plotting.plot_embedding`.
         """
-        return self._outputs(G, X, hidden=True)
+        return self._outputs(G, X, door, hidden=True)
 
-    def score(self, y: Any, G: Any = None, X: Any = None, *, mask: Any = None) -> float:
+    def score(
+        self, y: Any, G: Any = None, X: Any = None, *, mask: Any = None, **door: Any
+    ) -> float:
         """Return the accuracy of `predict`.
 
         Parameters
@@ -383,13 +395,15 @@ class NodeClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
             Features of its nodes; by default those of `fit`, if the graph is.
         mask : array of bool, shape (n_nodes,), or of indices, optional
             Nodes to be counted; by default all with a label.
+        **door
+            As in `predict`.
 
         Returns
         -------
         float
             Share of the nodes whose class is predicted.
         """
-        data = self._data_of(G, X)
+        data = self._data_of(G, X, door)
         graph = data.graph
         labels = read_labels(y, graph)
         check_order(graph, permuted=X is None and self._moved, X=X, y=y, mask=mask)
@@ -407,7 +421,7 @@ class NodeClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
     def save(self, path: StrPath) -> None:
         """Save parameters, classes, history and the trained model, as a safetensors file.
 
-        The graph and its features are not saved.
+        The graph and its features are not saved, but how the graph was read is.
 
         Parameters
         ----------
@@ -470,19 +484,26 @@ class NodeClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
             )
         return graph
 
-    def _data_of(self, G: Any, X: Any) -> "Data":
+    def _data_of(self, G: Any, X: Any, door: dict[str, Any]) -> "Data":
         """The data of `fit`, or another graph with its features."""
         check_is_fitted(self, "model_")
         own: Data | None = getattr(self, "_data", None)
         if G is None and own is None:
             raise ValueError("a model that was loaded has no graph: give G and X")
+        if G is None and door:
+            raise ValueError(f"{next(iter(door))} has no effect without G")
+        if not door.keys() <= {*self._door, "nodes"}:
+            raise TypeError(
+                f"{min(door.keys() - {*self._door, 'nodes'})} is no option of a graph: those are "
+                f"nodes, {', '.join(self._door)}"
+            )
         if G is not None and X is None:
             raise ValueError("X must be given with G: the features of its nodes")
         if own is not None and G is None and X is None:
             return own
         graph = own.graph if own is not None and G is None else None
         if graph is None:
-            graph = self._read_graph(G, getattr(self, "_door", {}))
+            graph = self._read_graph(G, {**self._door, **door})
         features = read_features(X, graph)
         if features.shape[1] != self.n_features_in_:
             raise ValueError(
@@ -493,8 +514,10 @@ class NodeClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
         data: Data = engine.Data.of(graph, features, next(self.model_.parameters()).device)
         return data
 
-    def _outputs(self, G: Any, X: Any, *, hidden: bool = False) -> NDArray[np.float32]:
-        return self._compute(self._data_of(G, X), hidden=hidden)
+    def _outputs(
+        self, G: Any, X: Any, door: dict[str, Any], *, hidden: bool = False
+    ) -> NDArray[np.float32]:
+        return self._compute(self._data_of(G, X, door), hidden=hidden)
 
     def _compute(self, data: "Data", *, hidden: bool = False) -> NDArray[np.float32]:
         engine = self._engine()
