@@ -9,7 +9,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from graphembed import Graph  # noqa: E402
-from graphembed.nn import Adjacency, GCNConv, SparseMatrix  # noqa: E402
+from graphembed.nn import Adjacency, GCNConv, SparseMatrix, layerwise_inference  # noqa: E402
 from graphembed.nn.models import GAT, GCN, ChebNet, GraphSAGE  # noqa: E402
 from graphembed.nn.training import (  # noqa: E402
     EarlyStopping,
@@ -212,6 +212,7 @@ def test_parameters_of_pyg_models_fit(name, adjacency, x):
         ),
         (lambda: GCN(4, 3, 2, act="swish"), "act must be one of relu, .*got 'swish'"),
         (lambda: GCN(4, 3, 2, dropout=2.0), r"p must be in \[0, 1\], got 2.0"),
+        (lambda: GAT(4, 9, 2, heads=0), "GAT: heads must be an int >= 1"),
         (lambda: GAT(4, 9, 2, heads=2), "heads must divide hidden_channels, got heads=2 and .*=9"),
     ],
 )
@@ -420,10 +421,22 @@ def test_weights_that_a_model_would_ignore_are_refused(model, x):
         lambda: net(x, plain, ones),
         lambda: net.restrict(x, graph, torch.tensor([0])),
         lambda: net(*blocks),
+        lambda: layerwise_inference(net, x, graph),
     ):
         with pytest.raises(ValueError, match=remedy):
             call()
     assert net(x, Graph.from_any(graph, weight=None)).shape == (N_NODES, N_CLASSES)
+
+
+def test_features_of_other_kinds(make, adjacency, x):
+    for given, message in ((x.numpy(), r"ndarray: torch.as_tensor"), (x.long(), r"x.float\(\) is")):
+        with pytest.raises(TypeError, match=message):
+            make()(given, adjacency)
+
+
+def test_layerwise_inference_refuses_layers_that_look_further(adjacency, x):
+    with pytest.raises(ValueError, match=r"ChebNet with K > 2 do not: call model\(x, edge_index\)"):
+        layerwise_inference(MODELS["cheb"](), x, adjacency)
 
 
 def follow(monitor, patience, rows):

@@ -659,6 +659,51 @@ def test_generators(data):
     assert_same(weights(fit(data, random_state=np.random.default_rng(5))), weights(again))
 
 
+@pytest.mark.parametrize(
+    "context",
+    [
+        torch.no_grad,
+        torch.inference_mode,
+        lambda: torch.autocast("cpu", dtype=torch.bfloat16),
+    ],
+)
+def test_the_caller_s_torch_does_not_matter(data, fitted, context):
+    with context():
+        found = fit(data)
+        proba = found.predict_proba()
+    assert_same(weights(found), weights(fitted))
+    np.testing.assert_array_equal(proba, fitted.predict_proba())
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_another_default_dtype(data, model, tmp_path):
+    expected = fit(data, model, epochs=3)
+    torch.set_default_dtype(torch.float64)
+    try:
+        found = fit(data, model, epochs=3)
+        found.save(tmp_path / "m")
+        loaded = NodeClassifier.load(tmp_path / "m")
+        assert torch.get_default_dtype() == torch.float64
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert_same(weights(found), weights(expected))
+    assert_same(weights(loaded), weights(expected))
+
+
+def test_device_may_be_torch_s(data, fitted, tmp_path):
+    found = fit(data, device=torch.device("cpu"))
+    assert_same(weights(found), weights(fitted))
+    found.save(tmp_path / "m")
+    assert NodeClassifier.load(tmp_path / "m").device == "cpu"
+
+
+def test_a_model_that_is_not_what_its_parameters_say_is_not_saved(data, tmp_path):
+    classifier = fit(data, epochs=2).set_params(activation="tanh")
+    with pytest.raises(ValueError, match=r"activation was None in fit and is 'tanh'.*fit again"):
+        classifier.save(tmp_path / "m")
+    classifier.set_params(activation=None).save(tmp_path / "m")
+
+
 def test_a_failed_fit_keeps_the_old(data):
     graph, X, y, train, *_ = data
     classifier = fit(data)
@@ -758,6 +803,9 @@ except ImportError as error:
         ({"fanouts": [5, 0], "batch_size": 9}, "fanouts must be None or a sequence of ints"),
         ({"device": 3}, "device must be a str"),
         ({"device": "abacus"}, "device must be 'auto', 'cpu', 'cuda' or such, got 'abacus'"),
+        ({"device": "meta"}, "device must be 'auto', 'cpu', 'cuda' or such, got 'meta'"),
+        ({"n_layers": 1, "hidden": 8}, "hidden=8 has no effect with n_layers=1"),
+        ({"n_layers": 1, "norm": "batch"}, "norm='batch' has no effect with n_layers=1"),
         ({"device": "cuda:77"}, "device='cuda:77', but torch sees .* CUDA devices"),
         ({"random_state": -1}, "random_state must be"),
         ({"n_jobs": 0}, "n_jobs must be"),

@@ -18,7 +18,7 @@ from torch import Tensor
 from graphembed._ingest.options import check_options
 from graphembed._storage import StrPath, atomic_path
 from graphembed._validation import check_params, int_at_least
-from graphembed.estimators._gnn import find_device, make_model
+from graphembed.estimators._gnn import find_device, make_model, session
 from graphembed.estimators._settings import check, resolve
 from graphembed.exceptions import FileFormatError
 
@@ -56,6 +56,7 @@ def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
 def _plain_params(params: Mapping[str, Any]) -> dict[str, Any]:
     plain = _plain(params)
     plain["callbacks"] = None
+    plain["device"] = str(plain["device"])
     if not isinstance(plain["random_state"], int):
         plain["random_state"] = None
     if plain["fanouts"] is not None:
@@ -102,7 +103,7 @@ def _restore(metadata: Mapping[str, str], tensors: dict[str, Tensor], cls: type[
     _check_history(history, header["best_epoch"])
     _check_door(header["door"])
     settings = resolve(params, has_validation="val_loss" in history)
-    with torch.device("meta"):  # which has shapes, but no memory
+    with session(1), torch.device("meta"):  # which has shapes, but no memory
         model = make_model(settings, header["n_features"], len(classes))
     wanted = {name: (t.dtype, t.shape) for name, t in model.state_dict().items()}
     found = {name: (t.dtype, t.shape) for name, t in tensors.items()}

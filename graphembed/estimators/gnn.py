@@ -18,7 +18,7 @@ from graphembed.estimators._node_data import (
     read_mask,
     read_split,
 )
-from graphembed.estimators._settings import check, resolve
+from graphembed.estimators._settings import ARCHITECTURE, check, resolve
 from graphembed.graph import Graph
 
 if TYPE_CHECKING:
@@ -46,9 +46,12 @@ class NodeClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
     ========================  =========  =========  ===========  =========
 
     "gcn" is that of Kipf & Welling (2017, section 5.2) and their program, where the L2 penalty is
-    on the first layer alone; "cheb" is their Chebyshev model of order 2. "gat" is that of
-    Velickovic et al. (2018, section 3.3) and their program: patience of 100 epochs on loss and
-    accuracy of the validation nodes, at most 1000 epochs; 200 epochs where there are no such nodes.
+    on the first layer alone; "cheb" is their Chebyshev model of order 2. Both always train 200
+    epochs, where the program may stop after 10 without a lower validation loss, and have biases.
+    "gat" is that of Velickovic et al. (2018, section 3.3) for Cora and CiteSeer, and their program:
+    patience of 100 epochs on loss and accuracy of the validation nodes, but at most 1000 epochs
+    (there 100,000), and 200 where there are no such nodes. For PubMed they have 8 output heads,
+    which `graphembed.nn.models.GAT` can, a penalty of 1e-3 and a rate of 0.01.
     Hamilton et al. (2017) have mean aggregation and ReLU, and no citation graphs; the rest of
     "sage" is as "gcn" has it, but for the width and the penalty on all parameters, which are ours.
 
@@ -57,7 +60,8 @@ class NodeClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
     model : {"gcn", "cheb", "gat", "sage"}, default="gcn"
         `GCN`, `ChebNet`, `GAT`, or `GraphSAGE` with mean aggregation.
     hidden : int, optional
-        Width of the hidden layers; of "gat" all heads together.
+        Width of the hidden layers; of "gat" all heads together. As `heads`, `activation` and `norm`
+        not for ``n_layers=1``.
     n_layers : int, default=2
         Number of layers, at least 1.
     dropout : float, optional
@@ -88,14 +92,17 @@ class NodeClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
         parameters of the best epoch: that of the lowest loss, of the highest accuracy (then the
         lowest loss), or one that is no worse than any before in both. False: the last epoch's.
     patience : int, default=100
-        See `early_stopping`; as many as `epochs` or more means: train on, but keep the best.
+        See `early_stopping`, without which it has no effect; as many as `epochs` or more means:
+        train on, but keep the best.
     batch_size : int, optional
         Train on batches of so many nodes with sampled neighbours, for graphs that are too large
-        for one pass; by default on all training nodes at once. Not for "cheb".
+        for one pass; by default on all training nodes at once. Not for "cheb". "gcn" then has the
+        degrees of the nodes in the sampled subgraph, so the result depends on `fanouts` more than
+        that of "sage" and "gat"; outputs are computed with all neighbours.
     fanouts : sequence of int, optional
         With `batch_size`: neighbours drawn for a node, for each layer, from the last one backwards;
         default: 15, then 10 for the others.
-    device : str, default="auto"
+    device : str or torch.device, default="auto"
         "cpu", "cuda", "cuda:1"; "auto" is CUDA where there is any.
     random_state : None, int, numpy.random.Generator or RandomState, default=None
         Seed. On the CPU the same seed gives the same result, bit by bit, for any `n_jobs`.
@@ -282,7 +289,7 @@ class NodeClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
         split = read_split(train_mask, val_mask, labels, graph)
         settings = resolve(self.get_params(deep=False), has_validation=val_mask is not None)
         seed = draw_seed(self.random_state)
-        with engine.on_threads(n_threads):
+        with engine.session(n_threads):
             data = engine.Data.of(graph, features, device)
             model, history, best_epoch = engine.fit(
                 settings,
@@ -314,6 +321,7 @@ class NodeClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
         self.best_epoch_ = best_epoch
         self.n_features_in_ = n_features
         self._door = door
+        self._fitted_params = {name: getattr(self, name) for name in ARCHITECTURE}
 
     def predict(self, G: Any = None, X: Any = None, **door: Any) -> NDArray[Any]:
         """Predict the class of every node.
@@ -378,6 +386,11 @@ class NodeClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
         ndarray of shape (n_nodes, hidden), dtype=float32
             To be drawn, for example, by `graphembed.plotting.plot_embedding`.
         """
+        check_is_fitted(self, "model_")
+        if self.model_.num_layers == 1:
+            raise ValueError(
+                "transform needs n_layers >= 2: a model of one layer has no hidden one"
+            )
         return self._outputs(G, X, door, hidden=True)
 
     def score(
@@ -433,7 +446,13 @@ class NodeClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
         Callbacks, and a generator given as `random_state`, have no place in a file: None is saved
         in their stead.
         """
-        check_is_fitted(self)
+        check_is_fitted(self, "model_")
+        for name, value in self._fitted_params.items():
+            if getattr(self, name) != value:
+                raise ValueError(
+                    f"{name} was {value!r} in fit and is {getattr(self, name)!r} now, which is not "
+                    "what the model is: fit again, or set it back"
+                )
         self._files().save(path, self)
 
     @classmethod
@@ -521,7 +540,7 @@ class NodeClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
 
     def _compute(self, data: "Data", *, hidden: bool = False) -> NDArray[np.float32]:
         engine = self._engine()
-        with engine.on_threads(effective_n_threads(self.n_jobs)):
+        with engine.session(effective_n_threads(self.n_jobs)):
             rows: NDArray[np.float32] = engine.outputs(
                 self.model_, data, hidden=hidden, in_batches=self.batch_size is not None
             )

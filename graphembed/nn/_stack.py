@@ -52,6 +52,7 @@ class GraphModel(nn.Module):  # type: ignore[misc]
     """
 
     _takes_weights = True
+    _sees_one_step = True  # in every layer
 
     def __init__(
         self,
@@ -230,6 +231,13 @@ def _skip(in_channels: int, out_channels: int) -> nn.Module:
 
 
 def as_rows(x: Any) -> Rows:
+    if not isinstance(x, (Tensor, SparseMatrix)):
+        raise TypeError(
+            f"x must be a torch tensor or a SparseMatrix, got {type(x).__name__}: "
+            "torch.as_tensor(x) makes one"
+        )
+    if isinstance(x, Tensor) and not x.is_floating_point():
+        raise TypeError(f"x must be of a floating dtype, got {x.dtype}: x.float() is")
     is_sparse = isinstance(x, Tensor) and x.layout != torch.strided
     rows: Rows = as_sparse_matrix(x) if is_sparse else x
     return rows

@@ -91,6 +91,7 @@ class ChebNet(GraphModel):
         convs = [ChebConv(a, b, K) for a, b in pairwise(sizes)]
         super().__init__(convs, sizes, dropout=dropout, act=act, residual=residual, norm=norm)
         self.K = K
+        self._sees_one_step = K <= 2
 
     def restrict(self, x: Rows, edge_index: Any, rows: Tensor) -> tuple[Rows, list[Any]]:
         """What the outputs of some nodes depend on; with K > 2, all but the last rows are computed.
