@@ -167,5 +167,6 @@ def plot_confusion_matrix(
 
 def _has_class(y: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
     if y.dtype.kind in "iu":
-        return y != -1
+        known: npt.NDArray[np.bool_] = y != -1
+        return known
     return np.array([label is not None and label == label for label in y.tolist()], dtype=bool)
