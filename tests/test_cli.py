@@ -160,6 +160,8 @@ assert not heavy & set(sys.modules), heavy & set(sys.modules)
         (["evaluate", "karate", "--task", "link-prediction", "--n-splits", "3"], "--n-splits has"),
         (["evaluate", "karate", "l.csv", "--task", "link-prediction"], "LABELS is not used"),
         (["demo", "--dataset", "cora"], "--dataset: invalid choice: 'cora'"),
+        (["train", "--patience", "9"], "--patience has no effect .* to --early-stopping"),
+        (["train", "--n-layers", "1", "--hidden", "9"], "--hidden has no effect .* one layer"),
     ],
 )
 def test_wrong_usage_exits_2(capsys, args, message):

@@ -37,7 +37,8 @@ def check(data: NodeDataset) -> None:
     assert np.array_equal(data.graph.node_ids, np.arange(n_nodes))
     assert data.y is data.labels
     assert data.y.dtype == np.int64
-    assert np.array_equal(np.unique(data.y), np.arange(data.n_labels))
+    assert np.array_equal(np.unique(data.y[data.y >= 0]), np.arange(data.n_labels))
+    assert (data.y[sum(masks).astype(bool)] >= 0).all()
     assert not data.graph.is_weighted
     if data.x is not None:
         assert isinstance(data.x, sp.csr_array)
@@ -84,7 +85,7 @@ def test_planetoid_is_what_pyg_reads(data_dir: Path, name: str) -> None:
         true = read_planetoid_data(str(data_dir / "planetoid"), name)
     data = datasets.load_planetoid(name, normalize=False, download=False)
     assert np.array_equal(data.x.toarray(), true.x.numpy())
-    assert np.array_equal(data.y, true.y.numpy())
+    assert np.array_equal(np.maximum(data.y, 0), true.y.numpy())  # PyG has no -1
     for key in ("train_mask", "val_mask", "test_mask"):
         assert np.array_equal(getattr(data, key), true[key].numpy())
     arcs = data.graph.to_scipy().nonzero()
@@ -102,7 +103,7 @@ def test_nodes_of_citeseer_without_features(data_dir: Path) -> None:
     unknown = np.flatnonzero(np.diff(data.x.indptr) == 0)
     assert len(unknown) == 15
     assert unknown.min() >= 2312
-    assert (data.y[unknown] == 0).all()
+    assert np.array_equal(np.flatnonzero(data.y == -1), unknown)
     assert (data.graph.degrees == 0).sum() == 48
     assert data.graph.degrees[unknown].tolist() == [1] * 8 + [2] + [1] * 6
     for split in ("public", "full", "complete", "random"):
@@ -155,7 +156,7 @@ def toy() -> tuple[sp.csr_array, np.ndarray, dict[int, list[int]]]:
     rng = np.random.default_rng(1)
     x = sp.random_array((N_NODES, 50), density=0.2, rng=rng, format="csr", dtype=np.float32)
     classes = rng.integers(0, 3, N_NODES)
-    classes[[524, 526]] = 0
+    classes[[524, 526]] = -1
     empty = np.ones(N_NODES)
     empty[[524, 526]] = 0
     x = sp.csr_array(sp.diags_array(empty).tocsr().astype(np.float32) @ x)
@@ -301,8 +302,10 @@ def test_node_dataset_checks_its_parts() -> None:
         dataclasses.replace(data, val_mask=np.zeros(530, np.int64))
     with pytest.raises(ValueError, match="test_mask must be bool"):
         dataclasses.replace(data, test_mask=np.zeros(3, bool))
-    with pytest.raises(ValueError, match="read-only"):
-        data.train_mask[0] = False
+    overlap = "train_mask and test_mask must not overlap, but both have 8 nodes, the first is node"
+    with pytest.raises(ValueError, match=overlap):
+        data.with_split((data.test_mask.copy(), data.val_mask, data.test_mask))
+    assert all(a.flags.writeable for a in (data.y, data.train_mask, data.val_mask, data.test_mask))
 
 
 def test_with_split_exchanges_the_masks_only() -> None:

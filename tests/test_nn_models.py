@@ -1,6 +1,7 @@
 """Models of several layers: what they compute, on graphs and on blocks, and how they are saved."""
 
 import math
+from functools import partial
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from graphembed import Graph  # noqa: E402
-from graphembed.nn import Adjacency, GCNConv, SparseMatrix  # noqa: E402
+from graphembed.nn import Adjacency, GCNConv, SparseMatrix, layerwise_inference  # noqa: E402
 from graphembed.nn.models import GAT, GCN, ChebNet, GraphSAGE  # noqa: E402
 from graphembed.nn.training import (  # noqa: E402
     EarlyStopping,
@@ -211,6 +212,7 @@ def test_parameters_of_pyg_models_fit(name, adjacency, x):
         ),
         (lambda: GCN(4, 3, 2, act="swish"), "act must be one of relu, .*got 'swish'"),
         (lambda: GCN(4, 3, 2, dropout=2.0), r"p must be in \[0, 1\], got 2.0"),
+        (lambda: GAT(4, 9, 2, heads=0), "GAT: heads must be an int >= 1"),
         (lambda: GAT(4, 9, 2, heads=2), "heads must divide hidden_channels, got heads=2 and .*=9"),
     ],
 )
@@ -325,6 +327,116 @@ def test_a_diverging_loss_is_an_error(parts):
         model.convs[0].lin.weight.fill_(math.inf)
     with pytest.raises(ValueError, match="training diverged: the loss of epoch 1 is nan; lower lr"):
         train(model, make_optimizer(model), [part], epochs=1)
+
+
+@pytest.mark.parametrize("name", ["adam", "sgd"])
+def test_a_last_step_that_diverges_is_an_error(parts, name):
+    model, part, val = parts
+    options = {"lr": 1e60, "weight_decay": 0.0}
+    with pytest.raises(ValueError, match=r"diverged: the sum of \|.*\| is (nan|inf); lower lr"):
+        train(model, make_optimizer(model, name, **options), [part], epochs=1)
+    model.reset_parameters()
+    with pytest.raises(ValueError, match="diverged: the validation loss of epoch 1 is nan"):
+        train(
+            model,
+            make_optimizer(model, name, **options),
+            [part],
+            epochs=1,
+            validate=lambda model: evaluate(model, val),
+        )
+
+
+def used_stopping():
+    stopping = EarlyStopping("loss", 3)
+    record = {"epoch": 1, "val_loss": 1.0, "val_accuracy": 0.5}
+    stopping.update(torch.nn.Linear(1, 1), record)
+    return stopping
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        ({"batches": lambda part: (p for p in [part])}, TypeError, "for each of 2 epochs.* genera"),
+        ({"batches": lambda part: []}, ValueError, "batches must give at least one Part"),
+        ({"batches": lambda part: part}, TypeError, r"got one Part: say \[part\]"),
+        ({"batches": lambda part: [(part.x, part.y)]}, TypeError, r"got tuple; of a batch .* Part"),
+        ({"epochs": 0}, ValueError, "epochs must be an int >= 1"),
+        ({"stopping": EarlyStopping("loss", 3)}, ValueError, "stopping needs validate"),
+        (
+            {"stopping": used_stopping(), "validate": lambda model: (0.0, 1.0)},
+            ValueError,
+            "make a new EarlyStopping",
+        ),
+    ],
+)
+def test_bad_arguments_of_train(parts, change, error, message):
+    model, part, _ = parts
+    options = {"epochs": 2} | change
+    batches = options.pop("batches", lambda part: [part])(part)
+    before = [parameter.detach().clone() for parameter in model.parameters()]
+    with pytest.raises(error, match=message):
+        train(model, make_optimizer(model), batches, **options)
+    assert all(map(torch.equal, before, model.parameters()))
+
+
+@pytest.mark.parametrize("options", [{"weight_decay": math.nan}, {"lr": -1}, {"lr": math.inf}])
+def test_bad_numbers_of_an_optimizer(parts, options):
+    with pytest.raises(ValueError, match=f"make_optimizer: {next(iter(options))} must be a finite"):
+        make_optimizer(parts[0], **options)
+
+
+@pytest.mark.parametrize(
+    ("rows", "error", "message"),
+    [
+        (torch.ones(N_NODES + 1, dtype=torch.bool), ValueError, "rows must have one bool per node"),
+        (torch.tensor([0, N_NODES]), IndexError, "rows must be in"),
+        (torch.tensor([0, -1]), IndexError, "rows must be in"),
+        (torch.tensor([3, 1, 3]), ValueError, "rows must be distinct, got 3 more than once"),
+        ([0, 1], TypeError, "rows must be a torch tensor, got list"),
+    ],
+)
+def test_bad_rows_of_restrict(make, adjacency, x, rows, error, message):
+    with pytest.raises(error, match=message):
+        make().restrict(x, adjacency, rows)
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        lambda: GAT(N_FEATURES, 8, N_CLASSES, heads=2),
+        lambda: GAT(N_FEATURES, 8, N_CLASSES, heads=2, v2=True),
+        *(partial(GraphSAGE, N_FEATURES, 8, N_CLASSES, aggr=a) for a in ("max", "pool", "lstm")),
+    ],
+)
+def test_weights_that_a_model_would_ignore_are_refused(model, x):
+    graph = Graph.from_edges([(i, i + 1, 2.0) for i in range(N_NODES - 1)])
+    weighted, net = graph.to_adjacency(), model()
+    remedy = r"has no use for weights of edges: .*Graph.from_any\(G, weight=None\)"
+    ones = torch.ones(weighted.matrix.n_entries)
+    plain = weighted.with_weights(None)
+    blocks = GCN(N_FEATURES, 8, N_CLASSES).restrict(x, weighted, torch.tensor([0]))
+    for call in (
+        lambda: net(x, graph),
+        lambda: net(x, weighted),
+        lambda: net(x, plain, ones),
+        lambda: net.restrict(x, graph, torch.tensor([0])),
+        lambda: net(*blocks),
+        lambda: layerwise_inference(net, x, graph),
+    ):
+        with pytest.raises(ValueError, match=remedy):
+            call()
+    assert net(x, Graph.from_any(graph, weight=None)).shape == (N_NODES, N_CLASSES)
+
+
+def test_features_of_other_kinds(make, adjacency, x):
+    for given, message in ((x.numpy(), r"ndarray: torch.as_tensor"), (x.long(), r"x.float\(\) is")):
+        with pytest.raises(TypeError, match=message):
+            make()(given, adjacency)
+
+
+def test_layerwise_inference_refuses_layers_that_look_further(adjacency, x):
+    with pytest.raises(ValueError, match=r"ChebNet with K > 2 do not: call model\(x, edge_index\)"):
+        layerwise_inference(MODELS["cheb"](), x, adjacency)
 
 
 def follow(monitor, patience, rows):

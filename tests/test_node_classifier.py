@@ -10,7 +10,7 @@ import threading
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from sklearn.base import clone
+from sklearn.base import clone, is_classifier
 from sklearn.exceptions import NotFittedError
 
 from graphembed import FileFormatError, Graph
@@ -180,8 +180,36 @@ def test_a_graph_is_read_as_in_fit(data):
     assert classifier._data.graph.directed
     assert classifier._data.graph.weights is None
     np.testing.assert_array_equal(
-        classifier.predict_proba(edges, X[:5]), classifier.predict_proba()
+        classifier.predict_proba(edges, X[:5], nodes=[4]), classifier.predict_proba()
     )
+
+
+def test_a_loaded_model_reads_graphs_as_fit_did(data, tmp_path):
+    _, X, y, *_ = data
+    rng = np.random.default_rng(0)
+    edges = [(*pair, 1 + k) for k, pair in enumerate(rng.integers(0, 9, (40, 2)).tolist())]
+    for options in ({"weight": None}, {"directed": True}):
+        classifier = make(dropout=0.0).fit(edges, X[:9], y[:9], **options)
+        classifier.save(tmp_path / "m")
+        loaded = NodeClassifier.load(tmp_path / "m")
+        found = loaded.predict_proba(edges, X[:9])
+        np.testing.assert_array_equal(found, classifier.predict_proba())
+        default = {"weight": "weight", "directed": None}
+        assert not np.array_equal(loaded.predict_proba(edges, X[:9], **default), found)
+
+
+def test_nodes_of_fit_are_not_those_of_another_graph(data):
+    _, X, y, *_ = data
+    edges = [(0, 1), (1, 2), (2, 3)]
+    classifier = make().fit(edges, X[:60], y[:60], nodes=range(60))
+    assert classifier.predict(edges, X[:4]).shape == (4,)
+    assert classifier.predict(edges, X[:9], nodes=range(9)).shape == (9,)
+    assert classifier.transform(edges, X[:9], nodes=range(9)).shape == (9, 16)
+    assert classifier.score(y[:9], edges, X[:9], nodes=range(9)) >= 0
+    with pytest.raises(ValueError, match="weight has no effect without G"):
+        classifier.predict(weight=None)
+    with pytest.raises(TypeError, match="weights is no option of a graph"):
+        classifier.predict(edges, X[:4], weights=None)
 
 
 # -- Options ---------------------------------------------------------------------------------
@@ -304,7 +332,9 @@ def test_batches_learn(data, model):
     classifier = fit(data, model, batch_size=10, fanouts=[5, 5], epochs=30, lr=0.02)
     assert classifier.score(y, mask=test) > 0.6
     whole = clone(classifier).set_params(batch_size=None, fanouts=None)
-    whole._set_fitted(classifier.model_, classifier.classes_, {}, 1, classifier.n_features_in_)
+    whole._set_fitted(
+        classifier.model_, classifier.classes_, {}, 1, classifier.n_features_in_, classifier._door
+    )
     whole._data = classifier._data
     np.testing.assert_allclose(classifier.predict_proba(), whole.predict_proba(), rtol=1e-4)
     np.testing.assert_allclose(classifier.transform(), whole.transform(), rtol=1e-4, atol=1e-6)
@@ -456,6 +486,83 @@ def test_pandas_objects_are_read_by_their_index(data):
         make().fit(graph, pandas.DataFrame(X), y)
 
 
+@pytest.fixture
+def shuffled(data):
+    """The same data as pandas objects whose rows are in another order."""
+    pandas = pytest.importorskip("pandas")
+    graph, X, y, *masks = data
+    order = np.random.default_rng(3).permutation(N_NODES)
+    frame = pandas.DataFrame(X).iloc[order]
+    return graph, frame, *(pandas.Series(column).iloc[order] for column in (y, *masks))
+
+
+def test_masks_are_read_by_their_index(data, shuffled):
+    graph, frame, y, train, val, test = shuffled
+    found = make().fit(graph, frame, y, train_mask=train, val_mask=val)
+    expected = fit(data)
+    assert_same(weights(found), weights(expected))
+    assert found.score(y, mask=test) == expected.score(data[2], mask=data[-1])
+    by_number = type(train)(np.flatnonzero(data[3]))  # whose index says nothing
+    assert_same(weights(found), weights(fit((*data[:3], by_number, *data[4:]))))
+
+
+def test_an_index_beside_rows_without_one_is_refused(data, shuffled):
+    graph, frame, y, train, val, test = shuffled
+    remedy = r"X is taken by its index, .* but {} has no index: .*Graph.from_any\(G\).node_ids"
+    with pytest.raises(ValueError, match=remedy.format("y")):
+        make().fit(graph, frame, y.to_numpy())
+    with pytest.raises(ValueError, match=remedy.format("train_mask")):
+        make().fit(graph, frame, y, train_mask=train.to_numpy())
+    with pytest.raises(ValueError, match=remedy.format("val_mask")):
+        make().fit(graph, frame, y, train_mask=train, val_mask=np.flatnonzero(val))
+    with pytest.raises(ValueError, match=r"y is taken by its index, .* but X has no index"):
+        make().fit(graph, frame.to_numpy(), y)
+    classifier = make().fit(graph, frame, y, train_mask=train)
+    with pytest.raises(ValueError, match=r"X in fit is taken by its index, .* but y has no index"):
+        classifier.score(y.to_numpy())
+    with pytest.raises(ValueError, match="but mask has no index"):
+        classifier.score(y, mask=test.to_numpy())
+    with pytest.raises(ValueError, match="the index of train_mask must be the ids of the nodes"):
+        make().fit(graph, frame, y, train_mask=train.iloc[1:])
+    in_order = frame.sort_index()
+    assert_same(
+        weights(make().fit(graph, in_order, data[2], train_mask=data[3])), weights(classifier)
+    )
+
+
+def test_classes_of_another_kind_are_not_scored(data, fitted):
+    _, _, y, *_ = data
+    with pytest.raises(ValueError, match="y must hold classes like those of fit, such as 0, got"):
+        fitted.score([str(k) for k in y])
+    assert fitted.score(y + 5) == 0.0  # of the same kind, but never seen
+
+
+def test_messages_name_the_node_by_its_id(data):
+    graph, X, y, *_ = data
+    named = Graph.from_csr(graph.indptr, graph.indices, node_ids=[f"n{i}" for i in range(N_NODES)])
+    with pytest.raises(ValueError, match=r"without a label in y, the first is node 'n3'"):
+        make().fit(named, X, np.where(np.arange(N_NODES) == 3, -1, y), train_mask=[2, 3])
+    with pytest.raises(ValueError, match=r"in row 3, column 5 \(node 'n3'\)"):
+        make().fit(named, with_nan(X), y)
+
+
+def test_frames_and_lists_of_mixed_dtypes(data):
+    pandas = pytest.importorskip("pandas")
+    graph, X, y, train, *_ = data
+    frame = pandas.DataFrame(X)
+    frame["flag"] = X[:, 0] > 0
+    expected = make().fit(graph, np.column_stack([X, X[:, 0] > 0]), y, train_mask=train)
+    assert_same(weights(make().fit(graph, frame, y, train_mask=train)), weights(expected))
+    names = [f"class {k}" if t else pandas.NA for k, t in zip(y, train, strict=True)]
+    for labels in (names, pandas.Series(names, dtype="string")):
+        assert make().fit(graph, X, labels).classes_.tolist() == ["class 0", "class 1", "class 2"]
+    assert make().fit(graph, X, list(y > 0), train_mask=train).classes_.tolist() == [False, True]
+
+
+def test_is_a_classifier_to_sklearn():
+    assert is_classifier(NodeClassifier())
+
+
 def test_input_is_not_changed(data):
     graph, X, y, train, val, _ = data
     copies = [a.copy() for a in (X, y, train, val)]
@@ -550,6 +657,51 @@ def test_generators(data):
     assert np.random.get_state()[1].tolist() == state  # noqa: NPY002
     torch.manual_seed(12)
     assert_same(weights(fit(data, random_state=np.random.default_rng(5))), weights(again))
+
+
+@pytest.mark.parametrize(
+    "context",
+    [
+        torch.no_grad,
+        torch.inference_mode,
+        lambda: torch.autocast("cpu", dtype=torch.bfloat16),
+    ],
+)
+def test_the_caller_s_torch_does_not_matter(data, fitted, context):
+    with context():
+        found = fit(data)
+        proba = found.predict_proba()
+    assert_same(weights(found), weights(fitted))
+    np.testing.assert_array_equal(proba, fitted.predict_proba())
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_another_default_dtype(data, model, tmp_path):
+    expected = fit(data, model, epochs=3)
+    torch.set_default_dtype(torch.float64)
+    try:
+        found = fit(data, model, epochs=3)
+        found.save(tmp_path / "m")
+        loaded = NodeClassifier.load(tmp_path / "m")
+        assert torch.get_default_dtype() == torch.float64
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert_same(weights(found), weights(expected))
+    assert_same(weights(loaded), weights(expected))
+
+
+def test_device_may_be_torch_s(data, fitted, tmp_path):
+    found = fit(data, device=torch.device("cpu"))
+    assert_same(weights(found), weights(fitted))
+    found.save(tmp_path / "m")
+    assert NodeClassifier.load(tmp_path / "m").device == "cpu"
+
+
+def test_a_model_that_is_not_what_its_parameters_say_is_not_saved(data, tmp_path):
+    classifier = fit(data, epochs=2).set_params(activation="tanh")
+    with pytest.raises(ValueError, match=r"activation was None in fit and is 'tanh'.*fit again"):
+        classifier.save(tmp_path / "m")
+    classifier.set_params(activation=None).save(tmp_path / "m")
 
 
 def test_a_failed_fit_keeps_the_old(data):
@@ -653,6 +805,9 @@ except ImportError as error:
         ({"fanouts": [5, 0], "batch_size": 9}, "fanouts must be None or a sequence of ints"),
         ({"device": 3}, "device must be a str"),
         ({"device": "abacus"}, "device must be 'auto', 'cpu', 'cuda' or such, got 'abacus'"),
+        ({"device": "meta"}, "device must be 'auto', 'cpu', 'cuda' or such, got 'meta'"),
+        ({"n_layers": 1, "hidden": 8}, "hidden=8 has no effect with n_layers=1"),
+        ({"n_layers": 1, "norm": "batch"}, "norm='batch' has no effect with n_layers=1"),
         ({"device": "cuda:77"}, "device='cuda:77', but torch sees .* CUDA devices"),
         ({"random_state": -1}, "random_state must be"),
         ({"n_jobs": 0}, "n_jobs must be"),
@@ -698,6 +853,13 @@ TWICE = np.arange(N_NODES) < 24
         ),
         ({"y": np.full(N_NODES, 1j)}, TypeError, "y must hold integers or strings"),
         ({"y": [1, "a"] * 60}, TypeError, "y must hold strings only or integers only.*1 and 'a'"),
+        ({"y": np.full(N_NODES, np.inf)}, ValueError, "y must hold classes, .* got inf for node 0"),
+        ({"y": ["a", -1] * 60}, TypeError, "no label: None among strings"),
+        (
+            {"train_mask": np.arange(N_NODES) % 2},
+            ValueError,
+            r"got 120 times 0 or 1: hand over train_mask.astype\(bool\)",
+        ),
         ({"y": [1, {}] * 60}, TypeError, "y must hold strings only or integers only"),
         ({"y": np.ones(N_NODES)}, ValueError, "y must have at least 2 classes, got 1"),
         (
@@ -879,6 +1041,7 @@ def change(path, **changes):
         ({"history": {}}, "the columns of its history do not fit together"),
         ({"history": {"epoch": [1], "train_loss": []}}, "the columns of its history"),
         ({"history": {"epoch": [1], "train_loss": ["x"]}}, "no numbers in the column 'train_loss'"),
+        ({"door": {}}, "how its graph was read is not said in full"),
         ({"best_epoch": 31}, "its best epoch 31 is not one of its history"),
         (
             {"tensors": {"extra": torch.ones(1)}},

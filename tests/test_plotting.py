@@ -300,6 +300,26 @@ def test_confusion_matrix_counts():
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("predicted", "true")
 
 
+def test_confusion_matrix_leaves_out_nodes_without_a_class():
+    ax = plot_confusion_matrix([0, 1, -1, 1], [0, 1, 0, 0], class_names=["none", "some"])
+    assert "66.7% of 3 nodes" in ax.get_title(loc="left")
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["none", "some"]
+    ax = plot_confusion_matrix(["a", None, "b"], ["a", "a", "b"])
+    assert "100.0% of 2 nodes" in ax.get_title(loc="left")
+    with pytest.raises(ValueError, match="not empty"):
+        plot_confusion_matrix([None, None], ["a", "a"])
+
+
+def test_none_is_no_label(vectors):
+    ax = plot_embedding(vectors, ["a", None] * 60, method="pca")
+    assert legend_lines(ax) == ["a (60)", "no label (60)"]
+
+
+def test_one_epoch():
+    axes = plot_learning_curve({"epoch": [1], "train_loss": [0.5]})
+    assert axes[0].get_title(loc="left") == "1 epoch"
+
+
 @pytest.mark.parametrize(
     ("true", "predicted"), [([], []), ([0, 1], [0]), ([[0, 1]], [[0, 1]]), (0, 0)]
 )

@@ -216,6 +216,12 @@ def _train(args: argparse.Namespace, parser: Parser) -> None:
     for option, model in (("heads", "gat"), ("K", "cheb")):
         if args.model != model:
             _refuse_option(args, parser, option, f"it belongs to --model {model}")
+    stops = args.early_stopping or ("both" if args.model == "gat" else "no")
+    if stops == "no":
+        _refuse_option(args, parser, "patience", "it belongs to --early-stopping")
+    if args.n_layers == 1:
+        for option in ("hidden", "heads"):
+            _refuse_option(args, parser, option, "a model of one layer has no hidden one")
     train(args)
 
 

@@ -254,7 +254,7 @@ def add_model_options(parser: Parser) -> None:
         "--dropout",
         metavar="X",
         type=_checked(float, float_in(0, 1, "left")),
-        help="dropout before every layer (default: 0.5, of gat and sage 0.6)",
+        help="dropout before every layer (default: 0.5, of gat 0.6)",
     )
     add("--heads", metavar="N", type=_COUNT, help="attention heads of gat (default: 8)")
     add("--K", metavar="N", type=_COUNT, help="polynomials of cheb (default: 3)")
@@ -287,7 +287,13 @@ def add_model_options(parser: Parser) -> None:
         choices=("loss", "accuracy", "both", "no"),
         help="keep the best epoch on the validation nodes (default: no, of gat both)",
     )
-    add("--patience", metavar="N", type=_COUNT, default=100, help="epochs to wait for a better one")
+    add(
+        "--patience",
+        metavar="N",
+        type=_COUNT,
+        default=100,
+        help="with early stopping: epochs to wait",
+    )
     add("--batch-size", metavar="N", type=_COUNT, help="train in batches (default: all at once)")
     add("--device", metavar="NAME", default="auto", help="cpu, cuda, cuda:1, ...")
     add("-o", "--output", metavar="OUT", type=Path, help="where the model goes (.safetensors)")

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import combinations
 from typing import Any, Self
 
 import numpy as np
@@ -74,7 +75,7 @@ class NodeDataset(Dataset):
     Attributes
     ----------
     name, graph, labels, label_names, description
-        As in `Dataset`; node ids are 0 to n - 1, and every node has one class.
+        As in `Dataset`; node ids are 0 to n - 1. A node without a class (-1) is in no mask.
     x : scipy.sparse.csr_array of shape (n_nodes, n_features), float32, or None
         The features; None if they were not asked for.
     train_mask, val_mask, test_mask : ndarray of shape (n_nodes,), bool
@@ -95,16 +96,23 @@ class NodeDataset(Dataset):
         n_nodes = self.graph.n_nodes
         if self.x is not None and self.x.shape[0] != n_nodes:
             raise ValueError(f"x must have one row per node, {n_nodes}, got shape {self.x.shape}")
-        for key in ("train_mask", "val_mask", "test_mask"):
-            mask = getattr(self, key)
+        masks = {key: getattr(self, key) for key in ("train_mask", "val_mask", "test_mask")}
+        for key, mask in masks.items():
             if mask.shape != (n_nodes,) or mask.dtype != bool:
                 raise ValueError(
                     f"{key} must be bool of shape ({n_nodes},), got {mask.dtype} of {mask.shape}"
                 )
+        for (a, first), (b, second) in combinations(masks.items(), 2):
+            both = np.flatnonzero(first & second)
+            if len(both):
+                raise ValueError(
+                    f"{a} and {b} must not overlap, but both have {len(both)} nodes, the first is "
+                    f"node {both[0]}"
+                )
 
     @property
     def y(self) -> IntArray:
-        """The class of every node: another name of `labels`."""
+        """The class of every node, -1 where it has none: another name of `labels`."""
         labels: IntArray = self.labels
         return labels
 

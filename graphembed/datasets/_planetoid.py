@@ -81,8 +81,8 @@ def load_planetoid(
       Both are dropped, as in PyTorch Geometric. The 5,429, 4,732 and 44,338 "edges" of Kipf and
       Welling count the repeated or the looped ones too.
     - CiteSeer lacks the features and classes of 15 nodes among those to test on, although they have
-      edges (48 other nodes have none). As in the usual loaders their features are zeros and their
-      class is 0, which stands for nothing: they are in no mask, whatever the split.
+      edges (48 other nodes have none). Their features are zeros and their class is -1, none (0 in
+      PyTorch Geometric); they are in no mask, whatever the split.
     - The files are pickles. They are not unpickled but read as data, by a reader that cannot call
       anything, and only after their sha256 is checked.
     """
@@ -135,7 +135,7 @@ def read_planetoid(
     known = np.zeros(n_nodes, dtype=bool)
     known[: len(ally)] = True
     known[test] = True
-    labels = np.zeros(n_nodes, dtype=np.int64)
+    labels = np.full(n_nodes, -1, dtype=np.int64)
     labels[: len(ally)] = ally
     labels[test] = ty
     x = None
@@ -146,7 +146,7 @@ def read_planetoid(
         x = _stack(allx, tx, test, n_nodes, name)
         x = normalize_rows(x) if normalize else x
     if split == "random":
-        masks = split_per_class(np.where(known, labels, -1), random_state=random_state)
+        masks = split_per_class(labels, random_state=random_state)
     else:
         masks = _fixed_split(split, len(y), len(ally), test, known, name)
     label_names = tuple(f"class {k}" for k in range(int(labels.max()) + 1))
@@ -235,6 +235,4 @@ def _fixed_split(
         val[n_train : n_train + _N_VAL] = tested[test] = True
         train[:n_train] = True
         masks = (known & ~val & ~tested if split == "full" else train, val, tested)
-    for mask in masks:
-        mask.flags.writeable = False
     return Split(*masks)

@@ -204,5 +204,4 @@ def _masks(n_nodes: int, *parts: IntArray) -> Split:
     masks: Sequence[Mask] = [np.zeros(n_nodes, dtype=bool) for _ in parts]
     for mask, nodes in zip(masks, parts, strict=True):
         mask[nodes] = True
-        mask.flags.writeable = False
     return Split(*masks)

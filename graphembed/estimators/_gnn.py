@@ -15,7 +15,7 @@ from graphembed.estimators._node_data import Features, Split
 from graphembed.estimators._second_order import TellingRows, make_second_order
 from graphembed.estimators._settings import SECOND_ORDER, Settings
 from graphembed.graph import Graph
-from graphembed.nn._cpu import on_threads as on_threads
+from graphembed.nn._cpu import on_threads
 from graphembed.nn.adjacency import Adjacency
 from graphembed.nn.inference import layerwise_inference
 from graphembed.nn.loader import NeighborLoader
@@ -76,20 +76,41 @@ class Data:
         )
 
 
-def find_device(name: str) -> torch.device:
+def find_device(name: Any) -> torch.device:
     """Turn "auto", "cpu", "cuda" or "cuda:1" into a device that is there."""
+    name = str(name)
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
     except RuntimeError as error:
         raise ValueError(f"device must be 'auto', 'cpu', 'cuda' or such, got {name!r}") from error
+    if device.type not in ("cpu", "cuda"):
+        raise ValueError(f"device must be 'auto', 'cpu', 'cuda' or such, got {name!r}")
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise ValueError(
             f"device={name!r}, but torch sees {torch.cuda.device_count()} CUDA devices: "
             "say device='auto' or 'cpu'"
         )
     return device
+
+
+@contextmanager
+def session(n_threads: int) -> Iterator[None]:
+    """Torch as this module needs it, whatever the caller has set: float32, with gradients."""
+    dtype = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float32)
+    try:
+        with (
+            on_threads(n_threads),
+            torch.inference_mode(False),
+            torch.enable_grad(),
+            torch.autocast("cpu", enabled=False),
+            torch.autocast("cuda", enabled=False),
+        ):
+            yield
+    finally:
+        torch.set_default_dtype(dtype)
 
 
 @contextmanager

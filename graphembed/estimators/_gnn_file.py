@@ -15,9 +15,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from graphembed._ingest.options import check_options
 from graphembed._storage import StrPath, atomic_path
 from graphembed._validation import check_params, int_at_least
-from graphembed.estimators._gnn import find_device, make_model
+from graphembed.estimators._gnn import find_device, make_model, session
 from graphembed.estimators._settings import check, resolve
 from graphembed.exceptions import FileFormatError
 
@@ -36,6 +37,7 @@ def save(path: StrPath, estimator: Any) -> None:
         "kind": _KIND,
         "version": _VERSION,
         "params": _plain_params(estimator.get_params(deep=False)),
+        "door": _plain(estimator._door),
         "classes": classes.tolist(),
         "class_kind": "i" if classes.dtype.kind == "u" else classes.dtype.kind,
         "n_features": estimator.n_features_in_,
@@ -47,9 +49,14 @@ def save(path: StrPath, estimator: Any) -> None:
         save_file(tensors, temporary, metadata={_KEY: json.dumps(header, allow_nan=False)})
 
 
+def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {k: v.item() if isinstance(v, np.generic) else v for k, v in values.items()}
+
+
 def _plain_params(params: Mapping[str, Any]) -> dict[str, Any]:
-    plain = {k: v.item() if isinstance(v, np.generic) else v for k, v in params.items()}
+    plain = _plain(params)
     plain["callbacks"] = None
+    plain["device"] = str(plain["device"])
     if not isinstance(plain["random_state"], int):
         plain["random_state"] = None
     if plain["fanouts"] is not None:
@@ -94,8 +101,9 @@ def _restore(metadata: Mapping[str, str], tensors: dict[str, Tensor], cls: type[
     if header["sha256"] != _checksum(tensors):
         raise FileFormatError("its tensors do not have the checksum of its header")
     _check_history(history, header["best_epoch"])
+    _check_door(header["door"])
     settings = resolve(params, has_validation="val_loss" in history)
-    with torch.device("meta"):  # which has shapes, but no memory
+    with session(1), torch.device("meta"):  # which has shapes, but no memory
         model = make_model(settings, header["n_features"], len(classes))
     wanted = {name: (t.dtype, t.shape) for name, t in model.state_dict().items()}
     found = {name: (t.dtype, t.shape) for name, t in tensors.items()}
@@ -109,7 +117,7 @@ def _restore(metadata: Mapping[str, str], tensors: dict[str, Tensor], cls: type[
     estimator = cls(**params)
     model = model.to(_device(params["device"])).eval()
     best_epoch, n_features = header["best_epoch"], header["n_features"]
-    estimator._set_fitted(model, classes, history, best_epoch, n_features)
+    estimator._set_fitted(model, classes, history, best_epoch, n_features, header["door"])
     return estimator
 
 
@@ -132,6 +140,7 @@ def _read_header(metadata: Mapping[str, str]) -> dict[str, Any]:
         "classes": list,
         "class_kind": str,
         "n_features": int,
+        "door": dict,
         "best_epoch": int,
         "history": dict,
         "sha256": str,
@@ -170,6 +179,15 @@ def _check_history(history: dict[str, Any], best_epoch: int) -> None:
         raise FileFormatError("the columns of its history do not fit together")
     if best_epoch > lengths.pop():
         raise FileFormatError(f"its best epoch {best_epoch} is not one of its history")
+
+
+def _check_door(door: dict[str, Any]) -> None:
+    if set(door) != {"weight", "directed", "source", "target"}:
+        raise FileFormatError("how its graph was read is not said in full")
+    check_options(door["weight"], door["directed"])
+    for name in ("source", "target"):
+        if not isinstance(door[name], (str, int, type(None))):
+            raise FileFormatError(f"its {name} must be the name of a column")
 
 
 def _device(name: str) -> torch.device:

@@ -28,7 +28,7 @@ class Split(NamedTuple):
 
 def read_features(X: Any, graph: Graph) -> Features:
     """Turn `X` into finite float32 numbers, one row for each node."""
-    array: Any = _by_node(X, graph, "X")
+    array: Any = _by_node(_with_one_dtype(X), graph, "X")
     is_sparse = sp.issparse(array)
     array = sp.csr_array(array) if is_sparse else np.asarray(array)
     if array.ndim != 2:
@@ -43,7 +43,7 @@ def read_features(X: Any, graph: Graph) -> Features:
         )
     with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite and is found so
         array = array.astype(np.float32, copy=False)
-    _check_finite(array, is_sparse)
+    _check_finite(array, is_sparse, graph)
     features: Features
     if is_sparse:
         if not array.has_canonical_format:
@@ -57,7 +57,15 @@ def read_features(X: Any, graph: Graph) -> Features:
     return features
 
 
-def _check_finite(array: Any, is_sparse: bool) -> None:
+def _with_one_dtype(X: Any) -> Any:
+    """A frame of numbers and bools with one dtype: numpy would make objects of both."""
+    dtypes = list(X.dtypes) if hasattr(X, "iloc") and hasattr(X, "columns") else []
+    if len(set(dtypes)) > 1 and all(isinstance(d, np.dtype) and d.kind in "fiub" for d in dtypes):
+        return X.astype(np.result_type(*dtypes))
+    return X
+
+
+def _check_finite(array: Any, is_sparse: bool, graph: Graph) -> None:
     values = array.data if is_sparse else array
     if np.isfinite(values).all():
         return
@@ -65,7 +73,10 @@ def _check_finite(array: Any, is_sparse: bool) -> None:
     entries = array.tocoo() if is_sparse else None
     row, column = first if entries is None else (entries.row[first[0]], entries.col[first[0]])
     value = values[tuple(first)]
-    raise ValueError(f"X must be finite in float32, got {value} in row {row}, column {column}")
+    raise ValueError(
+        f"X must be finite in float32, got {value} in row {row}, column {column} "
+        f"(node {_id(graph, row)})"
+    )
 
 
 def read_labels(y: Any, graph: Graph) -> Labels:
@@ -80,7 +91,7 @@ def read_labels(y: Any, graph: Graph) -> Labels:
     if array.dtype.kind not in "biufUO":
         raise TypeError(f"y must hold integers or strings, got dtype {array.dtype}")
     if array.dtype.kind == "O":
-        known = np.array([v is not None and v == v for v in array], dtype=bool)  # NaN != NaN
+        known = np.array([not _is_missing(v) for v in array], dtype=bool)
     elif array.dtype.kind == "f":
         known = ~np.isnan(array)
     else:
@@ -89,9 +100,12 @@ def read_labels(y: Any, graph: Graph) -> Labels:
     if found.dtype.kind == "O":
         found = _of_one_kind(found)
     if found.dtype.kind == "f":
-        broken = np.flatnonzero(found != np.floor(found))
+        broken = np.flatnonzero((found != np.floor(found)) | (np.abs(found) >= 2.0**63))
         if broken.size:
-            raise ValueError(f"y must hold classes, not measurements, got {found[broken[0]]}")
+            node = _id(graph, np.flatnonzero(known)[broken[0]])
+            raise ValueError(
+                f"y must hold classes, not measurements, got {found[broken[0]]} for node {node}"
+            )
         found = found.astype(np.int64)
     if found.dtype.kind in "iu":
         known[known] = found != -1
@@ -101,29 +115,37 @@ def read_labels(y: Any, graph: Graph) -> Labels:
     return Labels(codes, classes)
 
 
+def _is_missing(value: Any) -> bool:
+    """None, NaN, or NA of pandas."""
+    return value is None or type(value).__name__ == "NAType" or bool(value != value)
+
+
 def _of_one_kind(objects: NDArray[Any]) -> NDArray[Any]:
     """Strings, integers or booleans that came as objects."""
-    for kind, dtype in ((str, np.str_), (bool, np.bool_), (int, np.int64), (float, np.float64)):
-        wanted = (kind, np.integer) if kind is int else kind
-        if all(isinstance(v, wanted) for v in objects):
+    for kinds, dtype in (
+        ((str,), np.str_),
+        ((bool, np.bool_), np.bool_),
+        ((int, np.integer), np.int64),
+        ((float, np.floating), np.float64),
+    ):
+        if all(isinstance(v, kinds) for v in objects):
             return objects.astype(dtype)
     odd = next((v for v in objects if type(v) is not type(objects[0])), objects[0])
     raise TypeError(
-        "y must hold strings only or integers only (None: no label), "
-        f"got {objects[0]!r} and {odd!r}"
+        f"y must hold strings only or integers only, got {objects[0]!r} and {odd!r} (no label: "
+        "None among strings, -1 or None among integers)"
     )
 
 
-def read_split(train: Any, val: Any, labels: Labels) -> Split:
+def read_split(train: Any, val: Any, labels: Labels, graph: Graph) -> Split:
     """Nodes to train on and nodes to validate on; without `train`, all that have a label."""
-    n_nodes = len(labels.codes)
-    val_rows = np.empty(0, np.int64) if val is None else read_mask(val, n_nodes, "val_mask")
+    val_rows = np.empty(0, np.int64) if val is None else read_mask(val, graph, "val_mask")
     if train is None:
         rest = labels.codes >= 0
         rest[val_rows] = False
         train_rows = np.flatnonzero(rest)
     else:
-        train_rows = read_mask(train, n_nodes, "train_mask")
+        train_rows = read_mask(train, graph, "train_mask")
     for name, rows, given in (("train_mask", train_rows, True), ("val_mask", val_rows, val)):
         if given is not None and not len(rows):
             raise ValueError(f"{name} must select at least one node with a label, got none")
@@ -131,22 +153,34 @@ def read_split(train: Any, val: Any, labels: Labels) -> Split:
         if len(bare):
             raise ValueError(
                 f"{name} selects {len(bare)} nodes without a label in y, the first is node "
-                f"{bare[0]}: leave them out of {name}"
+                f"{_id(graph, bare[0])}: leave them out of {name}"
             )
     both = np.intersect1d(train_rows, val_rows)
     if len(both):
         raise ValueError(
             f"train_mask and val_mask must not overlap, but both select {len(both)} nodes, "
-            f"the first is node {both[0]}"
+            f"the first is node {_id(graph, both[0])}"
         )
     if len(labels.classes) < 2:
         raise ValueError(f"y must have at least 2 classes, got {len(labels.classes)}")
     return Split(train_rows, val_rows)
 
 
-def read_mask(mask: Any, n_nodes: int, name: str) -> NDArray[np.int64]:
+def check_labelled(rows: NDArray[np.int64], labels: Labels, graph: Graph) -> None:
+    """Raise unless the rows to be scored are there and have labels."""
+    if not len(rows):
+        raise ValueError("mask must select at least one node with a label, got none")
+    bare = rows[labels.codes[rows] < 0]
+    if len(bare):
+        raise ValueError(
+            f"mask selects nodes without a label in y, the first is node {_id(graph, bare[0])}"
+        )
+
+
+def read_mask(mask: Any, graph: Graph, name: str) -> NDArray[np.int64]:
     """Turn a boolean mask, or indices of nodes, into indices."""
-    array = np.asarray(_detached(mask))
+    n_nodes = graph.n_nodes
+    array = np.asarray(_by_node(mask, graph, name) if _has_index(mask, name) else _detached(mask))
     if array.ndim != 1:
         raise ValueError(f"{name} must have 1 dimension, got shape {array.shape}")
     if array.dtype == np.bool_:
@@ -164,8 +198,21 @@ def read_mask(mask: Any, n_nodes: int, name: str) -> NDArray[np.int64]:
         )
     values, counts = np.unique(array, return_counts=True)
     if counts.max() > 1:
-        raise ValueError(f"{name} names node {values[counts.argmax()]} more than once")
+        if len(array) == n_nodes and values[-1] == 1:
+            raise ValueError(
+                f"{name} must hold bools or indices of nodes, got {n_nodes} times 0 or 1: "
+                f"hand over {name}.astype(bool)"
+            )
+        node = _id(graph, values[counts.argmax()])
+        raise ValueError(f"{name} names node {node} more than once")
     return array.astype(np.int64)
+
+
+def _has_index(rows: Any, name: str) -> bool:
+    """Whether rows are taken by an index; a mask of integers names nodes by their numbers."""
+    if not hasattr(rows, "iloc"):
+        return False
+    return "mask" not in name or getattr(rows, "dtype", np.dtype(object)).kind not in "iu"
 
 
 def _by_node(data: Any, graph: Graph, name: str) -> Any:
@@ -181,6 +228,29 @@ def _by_node(data: Any, graph: Graph, name: str) -> Any:
             "with the rows in the order of Graph.from_any(G).node_ids"
         )
     return data.reindex(ids).to_numpy()
+
+
+def check_order(graph: Graph, *, permuted: bool = False, **data: Any) -> bool:
+    """Raise if the index of one argument changes the order of its rows and another has no index.
+
+    Returns whether an index changes the order; `permuted`: that of X in `fit` has.
+    """
+    ids = graph.node_ids.tolist()
+    indexed = {name for name, rows in data.items() if _has_index(rows, name)}
+    moved = sorted(name for name in indexed if data[name].index.tolist() != ids)
+    plain = sorted(name for name in data.keys() - indexed if data[name] is not None)
+    if plain and (moved or permuted):
+        raise ValueError(
+            f"{moved[0] if moved else 'X in fit'} is taken by its index, which is not in the order "
+            f"of the nodes, but {plain[0]} has no index: give it as a pandas object with the same "
+            "index, or all without, with rows in the order of Graph.from_any(G).node_ids"
+        )
+    return bool(moved) or permuted
+
+
+def _id(graph: Graph, row: Any) -> str:
+    """The id of a node as messages show it."""
+    return repr(graph.node_ids[row : row + 1].tolist()[0])
 
 
 def _detached(data: Any) -> Any:

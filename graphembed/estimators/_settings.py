@@ -80,7 +80,10 @@ CONSTRAINTS: Final[Mapping[str, Constraint]] = {
     "patience": int_at_least(1),
     "batch_size": optional(int_at_least(1)),
     "fanouts": optional(fanouts_like()),
-    "device": Constraint(lambda v: isinstance(v, str), "a str, such as 'auto', 'cpu' or 'cuda:0'"),
+    "device": Constraint(
+        lambda v: isinstance(v, str) or type(v).__module__ == "torch",
+        "a str, such as 'auto', 'cpu' or 'cuda:0', or a torch.device",
+    ),
     "random_state": random_state_like(),
     "n_jobs": n_jobs_like(),
     "verbose": verbosity(),
@@ -90,6 +93,18 @@ CONSTRAINTS: Final[Mapping[str, Constraint]] = {
         )
     ),
 }
+
+
+ARCHITECTURE: Final = (
+    "model",
+    "hidden",
+    "n_layers",
+    "activation",
+    "residual",
+    "norm",
+    "heads",
+    "K",
+)  # which a trained model cannot change
 
 
 @dataclass(frozen=True)
@@ -125,6 +140,11 @@ def check(params: Mapping[str, Any], owner: str) -> None:
             raise ValueError(
                 f"{owner}: {option}={params[option]!r} is for model={home!r} alone, got "
                 f"model={model!r}: leave {option} out"
+            )
+    for option in ("hidden", "heads", "activation", "norm"):
+        if params["n_layers"] == 1 and params[option] is not None:
+            raise ValueError(
+                f"{owner}: {option}={params[option]!r} has no effect with n_layers=1: leave it out"
             )
     hidden, heads = params["hidden"] or recipe.hidden, params["heads"] or recipe.heads
     if heads is not None and params["n_layers"] > 1 and hidden % heads:

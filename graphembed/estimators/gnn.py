@@ -5,27 +5,27 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
 from graphembed._storage import StrPath
 from graphembed._validation import draw_seed, effective_n_threads, import_optional
 from graphembed.estimators._node_data import (
-    Split,
+    check_labelled,
+    check_order,
     read_features,
     read_labels,
     read_mask,
     read_split,
 )
-from graphembed.estimators._settings import Settings, check, resolve
-from graphembed.estimators._trained import as_door
+from graphembed.estimators._settings import ARCHITECTURE, check, resolve
 from graphembed.graph import Graph
 
 if TYPE_CHECKING:
     from graphembed.estimators._gnn import Data
 
 
-class NodeClassifier(BaseEstimator):  # type: ignore[misc]  # scikit-learn is not annotated
+class NodeClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn is not annotated
     """Classify the nodes of a graph by their features and their neighbours'.
 
     A model of `graphembed.nn.models` is trained on the mean cross-entropy of the training nodes.
@@ -46,9 +46,12 @@ class NodeClassifier(BaseEstimator):  # type: ignore[misc]  # scikit-learn is no
     ========================  =========  =========  ===========  =========
 
     "gcn" is that of Kipf & Welling (2017, section 5.2) and their program, where the L2 penalty is
-    on the first layer alone; "cheb" is their Chebyshev model of order 2. "gat" is that of
-    Velickovic et al. (2018, section 3.3) and their program: patience of 100 epochs on loss and
-    accuracy of the validation nodes, at most 1000 epochs; 200 epochs where there are no such nodes.
+    on the first layer alone; "cheb" is their Chebyshev model of order 2. Both always train 200
+    epochs, where the program may stop after 10 without a lower validation loss, and have biases.
+    "gat" is that of Velickovic et al. (2018, section 3.3) for Cora and CiteSeer, and their program:
+    patience of 100 epochs on loss and accuracy of the validation nodes, but at most 1000 epochs
+    (there 100,000), and 200 where there are no such nodes. For PubMed they have 8 output heads,
+    which `graphembed.nn.models.GAT` can, a penalty of 1e-3 and a rate of 0.01.
     Hamilton et al. (2017) have mean aggregation and ReLU, and no citation graphs; the rest of
     "sage" is as "gcn" has it, but for the width and the penalty on all parameters, which are ours.
 
@@ -57,7 +60,8 @@ class NodeClassifier(BaseEstimator):  # type: ignore[misc]  # scikit-learn is no
     model : {"gcn", "cheb", "gat", "sage"}, default="gcn"
         `GCN`, `ChebNet`, `GAT`, or `GraphSAGE` with mean aggregation.
     hidden : int, optional
-        Width of the hidden layers; of "gat" all heads together.
+        Width of the hidden layers; of "gat" all heads together. As `heads`, `activation` and `norm`
+        not for ``n_layers=1``.
     n_layers : int, default=2
         Number of layers, at least 1.
     dropout : float, optional
@@ -89,14 +93,17 @@ class NodeClassifier(BaseEstimator):  # type: ignore[misc]  # scikit-learn is no
         parameters of the best epoch: that of the lowest loss, of the highest accuracy (then the
         lowest loss), or one that is no worse than any before in both. False: the last epoch's.
     patience : int, default=100
-        See `early_stopping`; as many as `epochs` or more means: train on, but keep the best.
+        See `early_stopping`, without which it has no effect; as many as `epochs` or more means:
+        train on, but keep the best.
     batch_size : int, optional
         Train on batches of so many nodes with sampled neighbours, for graphs that are too large
-        for one pass; by default on all training nodes at once. Not for "cheb".
+        for one pass; by default on all training nodes at once. Not for "cheb". "gcn" then has the
+        degrees of the nodes in the sampled subgraph, so the result depends on `fanouts` more than
+        that of "sage" and "gat"; outputs are computed with all neighbours.
     fanouts : sequence of int, optional
         With `batch_size`: neighbours drawn for a node, for each layer, from the last one backwards;
         default: 15, then 10 for the others.
-    device : str, default="auto"
+    device : str or torch.device, default="auto"
         "cpu", "cuda", "cuda:1"; "auto" is CUDA where there is any.
     random_state : None, int, numpy.random.Generator or RandomState, default=None
         Seed. On the CPU the same seed gives the same result, bit by bit, for any `n_jobs`.
@@ -238,11 +245,13 @@ class NodeClassifier(BaseEstimator):  # type: ignore[misc]  # scikit-learn is no
         G : Graph or anything `Graph.from_any` accepts
             The graph, with all its nodes: those to train on, to validate and to predict.
         X : array-like, scipy sparse matrix, torch Tensor or SparseMatrix, (n_nodes, n_features)
-            Features: row i is that of ``Graph.from_any(G).node_ids[i]``, which for integer ids is
-            their order. A pandas frame is read by its index, the ids.
+            Features: row i is that of ``Graph.from_any(G).node_ids[i]``. Look there: a networkx
+            graph, for example, has its nodes in the order in which they were added, whatever their
+            ids. A pandas frame is read by its index, the ids, in any order; if that is not the
+            order of the nodes, `y` and masks of bools must have an index, too.
         y : array-like of shape (n_nodes,)
-            Classes, integers or strings, in the same order. No label: -1 among integers; None or
-            NaN otherwise.
+            Classes, integers or strings, in the same order; a Series is read by its index. No
+            label: -1 among integers; None or NaN otherwise.
         train_mask : array of bool, shape (n_nodes,), or of indices, optional
             Nodes to train on; by default all with a label that `val_mask` leaves.
         val_mask : array of bool, shape (n_nodes,), or of indices, optional
@@ -266,16 +275,22 @@ class NodeClassifier(BaseEstimator):  # type: ignore[misc]  # scikit-learn is no
             If torch is not installed; the message holds the pip command.
         """
         check(self.get_params(deep=False), type(self).__name__)
-        n_threads = effective_n_threads(self.n_jobs)
-        door = as_door(weight=weight, directed=directed, nodes=nodes, source=source, target=target)
-        graph = self._read_graph(G, door)
-        features, labels = read_features(X, graph), read_labels(y, graph)
-        split = read_split(train_mask, val_mask, labels)
-        settings = self._settings(split)
+        if self.early_stopping and val_mask is None:
+            raise ValueError(
+                f"{type(self).__name__}: early_stopping={self.early_stopping!r} needs validation "
+                "nodes: give val_mask to fit"
+            )
         engine = self._engine()
         device = engine.find_device(self.device)
+        n_threads = effective_n_threads(self.n_jobs)
+        door = {"weight": weight, "directed": directed, "source": source, "target": target}
+        graph = self._read_graph(G, {**door, "nodes": nodes})
+        features, labels = read_features(X, graph), read_labels(y, graph)
+        moved = check_order(graph, X=X, y=y, train_mask=train_mask, val_mask=val_mask)
+        split = read_split(train_mask, val_mask, labels, graph)
+        settings = resolve(self.get_params(deep=False), has_validation=val_mask is not None)
         seed = draw_seed(self.random_state)
-        with engine.on_threads(n_threads):
+        with engine.session(n_threads):
             data = engine.Data.of(graph, features, device)
             model, history, best_epoch = engine.fit(
                 settings,
@@ -287,9 +302,9 @@ class NodeClassifier(BaseEstimator):  # type: ignore[misc]  # scikit-learn is no
                 verbose=int(self.verbose),
                 callbacks=tuple(self.callbacks or ()),
             )
-        self._set_fitted(model, labels.classes, history, best_epoch, features.shape[1])
+        self._set_fitted(model, labels.classes, history, best_epoch, features.shape[1], door)
         self.node_ids_ = graph.node_ids
-        self._data, self._door = data, door
+        self._data, self._moved = data, moved
         return self
 
     def _set_fitted(
@@ -299,33 +314,39 @@ class NodeClassifier(BaseEstimator):  # type: ignore[misc]  # scikit-learn is no
         history: dict[str, list[float]],
         best_epoch: int,
         n_features: int,
+        door: dict[str, Any],
     ) -> None:
         self.model_ = model
         self.classes_ = classes
         self.history_ = history
         self.best_epoch_ = best_epoch
         self.n_features_in_ = n_features
+        self._door = door
+        self._fitted_params = {name: getattr(self, name) for name in ARCHITECTURE}
 
-    def predict(self, G: Any = None, X: Any = None) -> NDArray[Any]:
+    def predict(self, G: Any = None, X: Any = None, **door: Any) -> NDArray[Any]:
         """Predict the class of every node.
 
         Parameters
         ----------
         G : Graph or anything `Graph.from_any` accepts, optional
-            Another graph, read as that of `fit` was; by default that of `fit`.
+            Another graph; by default that of `fit`.
         X : array-like, sparse matrix or Tensor of shape (n_nodes, n_features), optional
             Features of its nodes; by default those of `fit`, if the graph is.
+        **door
+            How `G` is read: weight, directed, nodes, source, target; by default as in `fit`, but
+            for its `nodes`.
 
         Returns
         -------
         ndarray of shape (n_nodes,)
             Classes, in the order of the graph's nodes.
         """
-        best = self._outputs(G, X).argmax(axis=1)
+        best = self._outputs(G, X, door).argmax(axis=1)
         classes: NDArray[Any] = self.classes_[best]
         return classes
 
-    def predict_proba(self, G: Any = None, X: Any = None) -> NDArray[np.float32]:
+    def predict_proba(self, G: Any = None, X: Any = None, **door: Any) -> NDArray[np.float32]:
         """Predict the probability of every class.
 
         Parameters
@@ -334,18 +355,21 @@ class NodeClassifier(BaseEstimator):  # type: ignore[misc]  # scikit-learn is no
             Another graph; by default that of `fit`.
         X : array-like, sparse matrix or Tensor of shape (n_nodes, n_features), optional
             Features of its nodes; by default those of `fit`, if the graph is.
+        **door
+            How `G` is read: weight, directed, nodes, source, target; by default as in `fit`, but
+            for its `nodes`.
 
         Returns
         -------
         ndarray of shape (n_nodes, n_classes), dtype=float32
             Rows sum to 1; column j is ``classes_[j]``.
         """
-        logits = self._outputs(G, X)
+        logits = self._outputs(G, X, door)
         powers = np.exp(logits - logits.max(axis=1, keepdims=True))
         probabilities: NDArray[np.float32] = powers / powers.sum(axis=1, keepdims=True)
         return probabilities
 
-    def transform(self, G: Any = None, X: Any = None) -> NDArray[np.float32]:
+    def transform(self, G: Any = None, X: Any = None, **door: Any) -> NDArray[np.float32]:
         """Return what the last layer is given: the last hidden representation of every node.
 
         Parameters
@@ -354,43 +378,56 @@ class NodeClassifier(BaseEstimator):  # type: ignore[misc]  # scikit-learn is no
             Another graph; by default that of `fit`.
         X : array-like, sparse matrix or Tensor of shape (n_nodes, n_features), optional
             Features of its nodes; by default those of `fit`, if the graph is.
+        **door
+            How `G` is read: weight, directed, nodes, source, target; by default as in `fit`, but
+            for its `nodes`.
 
         Returns
         -------
         ndarray of shape (n_nodes, hidden), dtype=float32
             To be drawn, for example, by `graphembed.plotting.plot_embedding`.
         """
-        return self._outputs(G, X, hidden=True)
+        check_is_fitted(self, "model_")
+        if self.model_.num_layers == 1:
+            raise ValueError(
+                "transform needs n_layers >= 2: a model of one layer has no hidden one"
+            )
+        return self._outputs(G, X, door, hidden=True)
 
-    def score(self, y: Any, G: Any = None, X: Any = None, *, mask: Any = None) -> float:
+    def score(
+        self, y: Any, G: Any = None, X: Any = None, *, mask: Any = None, **door: Any
+    ) -> float:
         """Return the accuracy of `predict`.
 
         Parameters
         ----------
         y : array-like of shape (n_nodes,)
-            True classes of all nodes, as in `fit`.
+            True classes of all nodes, as in `fit`; one that `fit` has not seen counts as wrong.
         G : Graph or anything `Graph.from_any` accepts, optional
             Another graph; by default that of `fit`.
         X : array-like, sparse matrix or Tensor of shape (n_nodes, n_features), optional
             Features of its nodes; by default those of `fit`, if the graph is.
         mask : array of bool, shape (n_nodes,), or of indices, optional
             Nodes to be counted; by default all with a label.
+        **door
+            As in `predict`.
 
         Returns
         -------
         float
             Share of the nodes whose class is predicted.
         """
-        data = self._data_of(G, X)
-        labels = read_labels(y, data.graph)
-        known = labels.codes >= 0
-        rows = np.flatnonzero(known) if mask is None else read_mask(mask, len(known), "mask")
-        if not len(rows):
-            raise ValueError("mask must select at least one node with a label, got none")
-        if not known[rows].all():
+        data = self._data_of(G, X, door)
+        graph = data.graph
+        labels = read_labels(y, graph)
+        check_order(graph, permuted=X is None and self._moved, X=X, y=y, mask=mask)
+        known = np.flatnonzero(labels.codes >= 0)
+        rows = known if mask is None else read_mask(mask, graph, "mask")
+        check_labelled(rows, labels, graph)
+        if (labels.classes.dtype.kind == "U") != (self.classes_.dtype.kind == "U"):
             raise ValueError(
-                f"mask selects nodes without a label in y, the first is node "
-                f"{rows[~known[rows]][0]}"
+                f"y must hold classes like those of fit, such as {self.classes_[0].item()!r}, got "
+                f"{labels.classes[0].item()!r}"
             )
         predicted = self.classes_[self._compute(data).argmax(axis=1)]
         return float(np.mean(predicted[rows] == labels.classes[labels.codes[rows]]))
@@ -398,7 +435,7 @@ class NodeClassifier(BaseEstimator):  # type: ignore[misc]  # scikit-learn is no
     def save(self, path: StrPath) -> None:
         """Save parameters, classes, history and the trained model, as a safetensors file.
 
-        The graph and its features are not saved.
+        The graph and its features are not saved, but how the graph was read is.
 
         Parameters
         ----------
@@ -410,7 +447,13 @@ class NodeClassifier(BaseEstimator):  # type: ignore[misc]  # scikit-learn is no
         Callbacks, and a generator given as `random_state`, have no place in a file: None is saved
         in their stead.
         """
-        check_is_fitted(self)
+        check_is_fitted(self, "model_")
+        for name, value in self._fitted_params.items():
+            if getattr(self, name) != value:
+                raise ValueError(
+                    f"{name} was {value!r} in fit and is {getattr(self, name)!r} now, which is not "
+                    "what the model is: fit again, or set it back"
+                )
         self._files().save(path, self)
 
     @classmethod
@@ -452,14 +495,6 @@ class NodeClassifier(BaseEstimator):  # type: ignore[misc]  # scikit-learn is no
 
         return _gnn_file
 
-    def _settings(self, split: Split) -> Settings:
-        if self.early_stopping and not len(split.val):
-            raise ValueError(
-                f"{type(self).__name__}: early_stopping={self.early_stopping!r} needs validation "
-                "nodes: give val_mask to fit"
-            )
-        return resolve(self.get_params(deep=False), has_validation=len(split.val) > 0)
-
     def _read_graph(self, G: Any, door: dict[str, Any]) -> Graph:
         graph = Graph.from_any(G, **door)
         if self.model == "gat" and graph.weights is not None:
@@ -469,19 +504,26 @@ class NodeClassifier(BaseEstimator):  # type: ignore[misc]  # scikit-learn is no
             )
         return graph
 
-    def _data_of(self, G: Any, X: Any) -> "Data":
+    def _data_of(self, G: Any, X: Any, door: dict[str, Any]) -> "Data":
         """The data of `fit`, or another graph with its features."""
         check_is_fitted(self, "model_")
         own: Data | None = getattr(self, "_data", None)
         if G is None and own is None:
             raise ValueError("a model that was loaded has no graph: give G and X")
+        if G is None and door:
+            raise ValueError(f"{next(iter(door))} has no effect without G")
+        if not door.keys() <= {*self._door, "nodes"}:
+            raise TypeError(
+                f"{min(door.keys() - {*self._door, 'nodes'})} is no option of a graph: those are "
+                f"nodes, {', '.join(self._door)}"
+            )
         if G is not None and X is None:
             raise ValueError("X must be given with G: the features of its nodes")
         if own is not None and G is None and X is None:
             return own
         graph = own.graph if own is not None and G is None else None
         if graph is None:
-            graph = self._read_graph(G, getattr(self, "_door", {}))
+            graph = self._read_graph(G, {**self._door, **door})
         features = read_features(X, graph)
         if features.shape[1] != self.n_features_in_:
             raise ValueError(
@@ -492,12 +534,14 @@ class NodeClassifier(BaseEstimator):  # type: ignore[misc]  # scikit-learn is no
         data: Data = engine.Data.of(graph, features, next(self.model_.parameters()).device)
         return data
 
-    def _outputs(self, G: Any, X: Any, *, hidden: bool = False) -> NDArray[np.float32]:
-        return self._compute(self._data_of(G, X), hidden=hidden)
+    def _outputs(
+        self, G: Any, X: Any, door: dict[str, Any], *, hidden: bool = False
+    ) -> NDArray[np.float32]:
+        return self._compute(self._data_of(G, X, door), hidden=hidden)
 
     def _compute(self, data: "Data", *, hidden: bool = False) -> NDArray[np.float32]:
         engine = self._engine()
-        with engine.on_threads(effective_n_threads(self.n_jobs)):
+        with engine.session(effective_n_threads(self.n_jobs)):
             rows: NDArray[np.float32] = engine.outputs(
                 self.model_, data, hidden=hidden, in_batches=self.batch_size is not None
             )

@@ -6,7 +6,8 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor, nn
 
-from graphembed.nn.adjacency import as_adjacency
+from graphembed.nn._checks import check_index
+from graphembed.nn.adjacency import Adjacency, as_adjacency
 from graphembed.nn.dropout import Dropout
 from graphembed.nn.linear import Linear
 from graphembed.nn.sparse import SparseMatrix, as_sparse_matrix
@@ -29,8 +30,10 @@ _NORMS: dict[str, Callable[[int], nn.Module]] = {
 class GraphModel(nn.Module):  # type: ignore[misc]
     """Layers one after the other: dropout, layer, residual, norm, activation; the last one plain.
 
-    A subclass makes the layers. The names of the parameters are those of PyG's models:
-    ``convs.0.lin.weight``, ``norms.0.weight``.
+    A subclass makes the layers. The parameters of the layers have the names of PyG's models, such
+    as ``convs.0.lin.weight``, and their shapes, but for the last layer of `GAT`: that of PyG has as
+    many heads as the others. A batch norm is ``norms.0``, in PyG ``norms.0.module``; ``skips`` are
+    ours.
 
     Parameters
     ----------
@@ -47,6 +50,9 @@ class GraphModel(nn.Module):  # type: ignore[misc]
     norm : {"batch", "layer"} or None
         Normalisation after every layer but the last.
     """
+
+    _takes_weights = True
+    _sees_one_step = True  # in every layer
 
     def __init__(
         self,
@@ -140,8 +146,8 @@ class GraphModel(nn.Module):  # type: ignore[misc]
             For each layer, to be given as `edge_index`.
         """
         x = as_rows(x)
-        adjacency = as_adjacency(edge_index, None, x.shape[0])
-        rows = as_index(rows)
+        adjacency = self._checked(as_adjacency(edge_index, None, x.shape[0]))
+        rows = as_index(rows, adjacency.n_target)
         blocks: list[Any] = []
         for _ in self.convs:
             block, rows = adjacency.restrict(rows)
@@ -186,7 +192,8 @@ class GraphModel(nn.Module):  # type: ignore[misc]
         self, x: Rows, edge_index: Any, edge_weight: Tensor | None, n_layers: int
     ) -> Sequence[Any]:
         if not isinstance(edge_index, (list, tuple)):
-            return [as_adjacency(edge_index, edge_weight, x.shape[0])] * n_layers
+            adjacency = self._checked(as_adjacency(edge_index, edge_weight, x.shape[0]))
+            return [adjacency] * n_layers
         if edge_weight is not None:
             raise ValueError("edge_weight must be None with a list of blocks, which have their own")
         if len(edge_index) not in (n_layers, self.num_layers):
@@ -194,7 +201,20 @@ class GraphModel(nn.Module):  # type: ignore[misc]
                 f"edge_index must have one block for each of {self.num_layers} layers, "
                 f"got {len(edge_index)}"
             )
+        for block in edge_index:
+            self._checked(block)
         return edge_index[:n_layers]
+
+    def _checked(self, edges: Any) -> Any:
+        """The edges, if they have no weights that nothing would look at."""
+        weighted = isinstance(edges, Adjacency) and edges.matrix.values is not None
+        if weighted and not self._takes_weights:
+            raise ValueError(
+                f"{type(self).__name__} has no use for weights of edges: leave edge_weight out, "
+                "read a Graph by Graph.from_any(G, weight=None), take them from an Adjacency by "
+                "adjacency.with_weights(None)"
+            )
+        return edges
 
 
 class _Same(nn.Module):  # type: ignore[misc]
@@ -211,6 +231,13 @@ def _skip(in_channels: int, out_channels: int) -> nn.Module:
 
 
 def as_rows(x: Any) -> Rows:
+    if not isinstance(x, (Tensor, SparseMatrix)):
+        raise TypeError(
+            f"x must be a torch tensor or a SparseMatrix, got {type(x).__name__}: "
+            "torch.as_tensor(x) makes one"
+        )
+    if isinstance(x, Tensor) and not x.is_floating_point():
+        raise TypeError(f"x must be of a floating dtype, got {x.dtype}: x.float() is")
     is_sparse = isinstance(x, Tensor) and x.layout != torch.strided
     rows: Rows = as_sparse_matrix(x) if is_sparse else x
     return rows
@@ -228,6 +255,17 @@ def _first(x: Rows, n_rows: int) -> Rows:
     return x[:n_rows]
 
 
-def as_index(rows: Tensor) -> Tensor:
-    """Indices of a mask; indices as they are."""
-    return rows.nonzero()[:, 0] if rows.dtype == torch.bool else rows
+def as_index(rows: Any, n_nodes: int) -> Tensor:
+    """Indices of a mask; indices as they are, if they are distinct."""
+    if isinstance(rows, Tensor) and rows.dtype == torch.bool:
+        if rows.shape != (n_nodes,):
+            raise ValueError(
+                f"rows must have one bool per node, ({n_nodes},), got shape {tuple(rows.shape)}"
+            )
+        return rows.nonzero()[:, 0]
+    check_index(rows, n_nodes, "rows")
+    values, counts = rows.unique(return_counts=True)
+    if len(values) != len(rows):
+        raise ValueError(f"rows must be distinct, got {int(values[counts > 1][0])} more than once")
+    index: Tensor = rows
+    return index

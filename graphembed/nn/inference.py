@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from graphembed._validation import check_params, int_at_least
+from graphembed.nn._stack import GraphModel
 from graphembed.nn.adjacency import as_adjacency
 from graphembed.nn.sparse import SparseMatrix, as_sparse_matrix
 
@@ -58,6 +59,13 @@ def layerwise_inference(
     if isinstance(x, Tensor) and x.layout != torch.strided:
         rows = as_sparse_matrix(x)
     adjacency = as_adjacency(edge_index, None, rows.shape[0])
+    if isinstance(model, GraphModel):
+        model._checked(adjacency)
+        if not model._sees_one_step:
+            raise ValueError(
+                f"layerwise_inference needs layers that see one step, which those of "
+                f"{type(model).__name__} with K > 2 do not: call model(x, edge_index)"
+            )
     home = rows.device
     device = home if device is None else torch.device(device)
     was_training = [module for module in model.modules() if module.training]

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
+from graphembed._validation import check_params, int_at_least
 from graphembed.nn._stack import Activation, GraphModel, Rows, as_index, as_rows
 from graphembed.nn.adjacency import Adjacency, as_adjacency
 from graphembed.nn.cheb import ChebConv
@@ -90,6 +91,7 @@ class ChebNet(GraphModel):
         convs = [ChebConv(a, b, K) for a, b in pairwise(sizes)]
         super().__init__(convs, sizes, dropout=dropout, act=act, residual=residual, norm=norm)
         self.K = K
+        self._sees_one_step = K <= 2
 
     def restrict(self, x: Rows, edge_index: Any, rows: Tensor) -> tuple[Rows, list[Any]]:
         """What the outputs of some nodes depend on; with K > 2, all but the last rows are computed.
@@ -114,7 +116,7 @@ class ChebNet(GraphModel):
             return super().restrict(x, edge_index, rows)
         x = as_rows(x)
         adjacency = as_adjacency(edge_index, None, x.shape[0])
-        last = _Selection(adjacency, as_index(rows))
+        last = _Selection(adjacency, as_index(rows, adjacency.n_target))
         return x, [*[adjacency] * (self.num_layers - 1), last]
 
     def layer(self, k: int, x: Rows, edges: Any) -> Tensor:
@@ -169,7 +171,13 @@ class GAT(GraphModel):
         Normalisation after every layer but the last.
     v2 : bool, default=False
         Layers of `GATv2Conv` (Brody et al. 2022), whose attention depends on the target, too.
+
+    Notes
+    -----
+    Weights of edges are refused, as attention has no use for them.
     """
+
+    _takes_weights = False
 
     def __init__(
         self,
@@ -187,7 +195,12 @@ class GAT(GraphModel):
         v2: bool = False,
     ) -> None:
         sizes = _sizes(in_channels, hidden_channels, out_channels, num_layers)
-        if num_layers > 1 and (heads < 1 or hidden_channels % heads):
+        check_params(
+            {"heads": heads, "out_heads": out_heads},
+            {"heads": int_at_least(1), "out_heads": int_at_least(1)},
+            owner="GAT",
+        )
+        if num_layers > 1 and hidden_channels % heads:
             raise ValueError(
                 f"heads must divide hidden_channels, got heads={heads!r} and "
                 f"hidden_channels={hidden_channels!r}"
@@ -208,7 +221,8 @@ class GraphSAGE(GraphModel):
     in_channels, hidden_channels, out_channels : int
         Widths of the input, of the hidden layers and of the output.
     aggr : {"mean", "max", "pool", "lstm", "sum"}, default="mean"
-        How the neighbours of a node are taken together.
+        How the neighbours of a node are taken together. Of weights of edges only "mean" and "sum"
+        have use; the others refuse them.
     normalize : bool, default=False
         Scale every output row to length 1.
     num_layers : int, default=2
@@ -240,6 +254,7 @@ class GraphSAGE(GraphModel):
         sizes = _sizes(in_channels, hidden_channels, out_channels, num_layers)
         convs = [SAGEConv(a, b, aggr=aggr, normalize=normalize) for a, b in pairwise(sizes)]
         super().__init__(convs, sizes, dropout=dropout, act=act, residual=residual, norm=norm)
+        self._takes_weights = aggr in ("mean", "sum", "add")
 
 
 def _sizes(in_channels: int, hidden: int, out_channels: int, num_layers: int) -> list[int]:

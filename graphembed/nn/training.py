@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
-from graphembed._validation import check_params, int_at_least, one_of
+from graphembed._validation import check_params, float_in, int_at_least, one_of, positive_float
 
 __all__ = [
     "EarlyStopping",
@@ -123,8 +123,14 @@ def make_optimizer(
         The optimiser.
     """
     check_params(
-        {"name": name, "decay": decay},
-        {"name": one_of(*_OPTIMIZERS), "decay": one_of("all", "first")},
+        {"name": name, "lr": lr, "weight_decay": weight_decay, "decay": decay},
+        {
+            "name": one_of(*_OPTIMIZERS),
+            "lr": positive_float(),
+            "weight_decay": float_in(0, 1e6),
+            "decay": one_of("all", "first"),
+        },
+        owner="make_optimizer",
     )
     groups = parameter_groups(model, weight_decay=weight_decay, decay=decay)
     options = {"momentum": 0.9} if name == "sgd" else {}
@@ -360,8 +366,12 @@ def train(
     Raises
     ------
     ValueError
-        If the loss is no longer finite.
+        If the loss, that on the validation nodes or a parameter is no longer finite; if an argument
+        is not as said above.
+    TypeError
+        If `batches` gives something else than `Part`, or is a generator for more than one epoch.
     """
+    _check_arguments(batches, epochs, validate, stopping)
     history: dict[str, list[float]] = {}
     model.train()
     for epoch in range(1, epochs + 1):
@@ -370,21 +380,25 @@ def train(
             model.train()
         total, n_rows = 0.0, 0
         for part in batches:
+            if not isinstance(part, Part):
+                raise TypeError(
+                    f"batches must give Part, got {type(part).__name__}; of a batch of a "
+                    "NeighborLoader make Part(batch.x, batch.edges, batch.y)"
+                )
             total += train_step(model, optimizer, part) * len(part.y)
             n_rows += len(part.y)
-        loss = total / max(1, n_rows)
+        if not n_rows:
+            raise ValueError("batches must give at least one Part with nodes, got none")
+        loss = total / n_rows
         record: Record = {
             "epoch": epoch,
             "seconds": time.perf_counter() - begin,
             "train_loss": loss,
         }
-        if not math.isfinite(loss):
-            raise ValueError(
-                f"training diverged: the loss of epoch {epoch} is {loss}; lower lr, got "
-                f"{optimizer.param_groups[0]['lr']!r}"
-            )
+        _check_finite(loss, f"the loss of epoch {epoch}", optimizer)
         if validate is not None:
             record["val_loss"], record["val_accuracy"] = validate(model)
+            _check_finite(record["val_loss"], f"the validation loss of epoch {epoch}", optimizer)
         for name, value in record.items():
             history.setdefault(name, []).append(value)
         # All are called, also when the first one ends the training.
@@ -393,4 +407,33 @@ def train(
             break
     if stopping is not None:
         stopping.restore(model)
+    with torch.no_grad():  # the losses were those before the last step
+        for name, values in model.state_dict().items():
+            if values.is_floating_point():
+                _check_finite(float(values.abs().sum()), f"the sum of |{name}|", optimizer)
     return history
+
+
+def _check_arguments(
+    batches: Any, epochs: int, validate: Any, stopping: EarlyStopping | None
+) -> None:
+    check_params({"epochs": epochs}, {"epochs": int_at_least(1)}, owner="train")
+    if isinstance(batches, Part):
+        raise TypeError("batches must be an iterable of Part, got one Part: say [part]")
+    if epochs > 1 and isinstance(batches, Iterator):
+        raise TypeError(
+            f"batches must be iterable once for each of {epochs} epochs, as a list is, got "
+            f"{type(batches).__name__}"
+        )
+    if stopping is not None and validate is None:
+        raise ValueError("stopping needs validate, which gives loss and accuracy")
+    if stopping is not None and stopping.best is not None:
+        raise ValueError("stopping has seen another training: make a new EarlyStopping")
+
+
+def _check_finite(value: float, name: str, optimizer: torch.optim.Optimizer) -> None:
+    if not math.isfinite(value):
+        raise ValueError(
+            f"training diverged: {name} is {value}; lower lr, got "
+            f"{optimizer.param_groups[0]['lr']!r}"
+        )

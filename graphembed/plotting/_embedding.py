@@ -53,8 +53,9 @@ def plot_embedding(
     embedding : array-like of shape (n_nodes, n_components)
         Row `i` is the vector of node `i`.
     labels : array-like of shape (n_nodes,) or (n_nodes, n_labels), optional
-        One label a node (whole numbers, where a negative one means no label, or strings), or an
-        indicator matrix, dense or sparse, for several labels a node. None draws one colour.
+        One label a node (whole numbers, where a negative one means no label, or strings, where
+        None does), or an indicator matrix, dense or sparse, for several labels a node. None draws
+        one colour.
     label_names : sequence of str, optional
         Name of label 0, 1, ...; default: the label itself.
     method : {"tsne", "pca"}, default="tsne"
@@ -174,8 +175,10 @@ def _encode_labels(labels: Any) -> tuple[npt.NDArray[np.int64], list[str]]:
         return codes, [str(label) for label in range(codes.max(initial=-1) + 1)]
     if array.dtype.kind not in "UOb":
         raise ValueError(f"labels must be whole numbers or strings, got dtype {array.dtype}")
-    names, codes = np.unique(array.astype(str), return_inverse=True)
-    return codes.astype(np.int64), names.tolist()
+    known = np.array([label is not None and label == label for label in array.tolist()], dtype=bool)
+    codes = np.full(len(array), -1, dtype=np.int64)
+    names, codes[known] = np.unique(array[known].astype(str), return_inverse=True)
+    return codes, names.tolist()
 
 
 def _project(

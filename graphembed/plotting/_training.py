@@ -64,7 +64,7 @@ def plot_learning_curve(
     axes["loss"].set_ylim(bottom=0)
     axes["loss"].legend(frameon=False)
     list(axes.values())[-1].set_xlabel("epoch")
-    axes["loss"].set_title(f"{len(epochs):,} epochs", loc="left")
+    axes["loss"].set_title(f"{len(epochs):,} epoch{'s' * (len(epochs) != 1)}", loc="left")
     return tuple(axes.values())
 
 
@@ -96,7 +96,7 @@ def plot_confusion_matrix(
     y_true: npt.ArrayLike,
     y_pred: npt.ArrayLike,
     *,
-    class_names: Mapping[Any, str] | None = None,
+    class_names: Mapping[Any, str] | Sequence[str] | None = None,
     ax: "Axes | None" = None,
 ) -> "Axes":
     """Draw how often each class was taken for each.
@@ -104,11 +104,12 @@ def plot_confusion_matrix(
     Parameters
     ----------
     y_true : array-like of shape (n_nodes,)
-        The true classes, of the nodes that are to be counted: ``y[test_mask]``.
+        The true classes, of the nodes that are to be counted: ``y[test_mask]``. Nodes without one
+        (None; NaN; -1 among integers) are left out.
     y_pred : array-like of shape (n_nodes,)
         The predicted classes of the same nodes.
-    class_names : mapping of class to str, optional
-        What to call the classes; default: as they are.
+    class_names : mapping of class to str, or sequence of str, optional
+        What to call the classes; of a sequence the names of 0, 1, ...; default: as they are.
     ax : matplotlib.axes.Axes, optional
         Where to draw; default: the axes of a new figure.
 
@@ -121,12 +122,15 @@ def plot_confusion_matrix(
     Raises
     ------
     ValueError
-        If the arrays differ in shape or are empty.
+        If the arrays differ in shape, or no node has a class.
     ImportError
         If matplotlib is not installed.
     """
     import_optional("matplotlib.figure", extra="plot")
     true, predicted = np.asarray(y_true), np.asarray(y_pred)
+    if true.ndim == 1 and true.shape == predicted.shape:
+        known = _has_class(true)
+        true, predicted = true[known], predicted[known]
     if true.ndim != 1 or true.shape != predicted.shape or not len(true):
         raise ValueError(
             "y_true and y_pred must be 1-D, of the same length and not empty, got shapes "
@@ -149,7 +153,8 @@ def plot_confusion_matrix(
             va="center",
             color="white" if shares[row, column] > 0.55 else "black",
         )
-    names = [shorten(str((class_names or {}).get(c, c))) for c in classes.tolist()]
+    named = class_names if isinstance(class_names, Mapping) else dict(enumerate(class_names or ()))
+    names = [shorten(str(named.get(c, c))) for c in classes.tolist()]
     ax.set_xticks(range(k), names, rotation=40, ha="right", rotation_mode="anchor")
     ax.set_yticks(range(k), names)
     for text in (*ax.get_xticklabels(), *ax.get_yticklabels()):
@@ -158,3 +163,10 @@ def plot_confusion_matrix(
     ax.set_ylabel("true")
     ax.set_title(f"{np.mean(true == predicted):.1%} of {len(true):,} nodes right", loc="left")
     return ax
+
+
+def _has_class(y: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+    if y.dtype.kind in "iu":
+        known: npt.NDArray[np.bool_] = y != -1
+        return known
+    return np.array([label is not None and label == label for label in y.tolist()], dtype=bool)
