@@ -718,3 +718,28 @@ def test_states_of_layers_that_have_seen_no_rows() -> None:
         assert layer(torch.ones(2, 4), torch.tensor([[0], [1]])).shape == (2, 2)
     lazy.load_state_dict(other.state_dict())
     assert torch.equal(lazy.lin.weight, other.lin.weight)
+
+
+def test_feature_dropout_comes_after_the_scores():
+    """What is summed is dropped, the attention is that of whole features."""
+    torch.manual_seed(0)
+    x, edge_index = torch.randn(6, 4), torch.tensor([[0, 1, 2, 3, 4], [1, 0, 1, 1, 5]])
+    layer = GATConv(4, 3, heads=2, feature_dropout=0.5, bias=False)
+    whole, (edges, alpha) = layer.eval()(x, edge_index, return_attention_weights=True)
+    torch.testing.assert_close(whole, GATConv.forward(layer.train(False), x, edge_index))
+    layer.train()
+    total = torch.zeros_like(whole)
+    for _ in range(2000):
+        out, (_, same) = layer(x, edge_index, return_attention_weights=True)
+        torch.testing.assert_close(same, alpha)
+        total += out
+    torch.testing.assert_close(total / 2000, whole, atol=0.15, rtol=0)
+    # Node 5 hears of itself and of node 4: each of its sums is one of four.
+    parts = layer.lin(x).view(6, 2, 3) * 2
+    last = [(int(s), a) for s, t, a in zip(*edges.tolist(), alpha, strict=True) if t == 5]
+    (j, a), (k, b) = last
+    sums = [p * a[:, None] * parts[j] + q * b[:, None] * parts[k] for p in (0, 1) for q in (0, 1)]
+    nearest = torch.stack([(out[5].view(2, 3) - s).abs() for s in sums]).amin(0)
+    assert nearest.max() < 1e-5
+    with pytest.raises(ValueError, match="feature_dropout"):
+        GATConv(4, 3, feature_dropout=1.5)

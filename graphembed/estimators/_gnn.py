@@ -33,7 +33,9 @@ _MODELS: Mapping[str, Callable[..., GraphModel]] = {
 
 def make_model(settings: Settings, n_features: int, n_classes: int) -> GraphModel:
     """Make the model; its parameters are drawn from torch's generator."""
-    special = {"heads": settings.heads, "K": settings.K}
+    special: dict[str, Any] = {"heads": settings.heads, "K": settings.K}
+    if settings.model == "gat":
+        special["feature_dropout"] = settings.dropout
     return _MODELS[settings.model](
         n_features,
         settings.hidden,

@@ -66,7 +66,7 @@ class NodeClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
         Number of layers, at least 1.
     dropout : float, optional
         Part of the inputs of every layer that is set to zero in training; of "gat" also of the
-        attention. In [0, 1).
+        attention and of what it sums, as in the authors' program. In [0, 1).
     activation : {"relu", "elu", "leaky_relu", "tanh"}, optional
         Between the layers.
     residual : bool, default=False

@@ -4,9 +4,10 @@ from typing import Any
 
 from torch import Tensor
 
+from graphembed._validation import check_params, float_in
 from graphembed.nn._attention import AttentionConv, FillValue, head_scores
 from graphembed.nn._inputs import Inputs, target_rows
-from graphembed.nn._ops import attention
+from graphembed.nn._ops import attention, dropout
 from graphembed.nn.linear import pair_of_widths
 from graphembed.nn.sparse import SparseMatrix
 
@@ -43,6 +44,9 @@ class GATConv(AttentionConv):
         Learn b.
     residual : bool, default=False
         Add ``W_res x_i``.
+    feature_dropout : float, default=0.0
+        Fraction of the summed W x_j that are set to zero in training, once their scores are known.
+        The authors' program does so, PyG does not.
     **options : Any
         PyG's other options, at their defaults; anything else raises.
 
@@ -69,8 +73,15 @@ class GATConv(AttentionConv):
         fill_value: FillValue = "mean",
         bias: bool = True,
         residual: bool = False,
+        *,
+        feature_dropout: float = 0.0,
         **options: Any,
     ) -> None:
+        check_params(
+            {"feature_dropout": feature_dropout},
+            {"feature_dropout": float_in(0, 1)},
+            owner="GATConv",
+        )
         super().__init__(
             in_channels,
             out_channels,
@@ -84,6 +95,7 @@ class GATConv(AttentionConv):
             residual,
             options,
         )
+        self.feature_dropout = feature_dropout
         self.lin: Any = None
         self.lin_src: Any = None
         self.lin_dst: Any = None
@@ -112,6 +124,7 @@ class GATConv(AttentionConv):
         edge_scores = None
         if edge_features is not None:
             (edge_scores,) = head_scores(edge_features, self.att_edge)
+        source = dropout(source, self.feature_dropout, self.training)
         return attention(
             matrix,
             source.view(-1, self.heads, self.out_channels),

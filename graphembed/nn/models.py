@@ -1,5 +1,6 @@
 """Whole models of several layers: `GCN`, `ChebNet`, `GAT`, `GraphSAGE`."""
 
+from functools import partial
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -171,6 +172,8 @@ class GAT(GraphModel):
         Normalisation after every layer but the last.
     v2 : bool, default=False
         Layers of `GATv2Conv` (Brody et al. 2022), whose attention depends on the target, too.
+    feature_dropout : float, default=0.0
+        As in `GATConv`: dropout on what is summed, which the authors' program has. Not with `v2`.
 
     Notes
     -----
@@ -193,8 +196,13 @@ class GAT(GraphModel):
         residual: bool = False,
         norm: str | None = None,
         v2: bool = False,
+        feature_dropout: float = 0.0,
     ) -> None:
         sizes = _sizes(in_channels, hidden_channels, out_channels, num_layers)
+        if v2 and feature_dropout:
+            raise ValueError(
+                f"GAT: v2=True has no feature_dropout, got {feature_dropout!r}: say 0.0"
+            )
         check_params(
             {"heads": heads, "out_heads": out_heads},
             {"heads": int_at_least(1), "out_heads": int_at_least(1)},
@@ -205,7 +213,7 @@ class GAT(GraphModel):
                 f"heads must divide hidden_channels, got heads={heads!r} and "
                 f"hidden_channels={hidden_channels!r}"
             )
-        conv = GATv2Conv if v2 else GATConv
+        conv: Any = GATv2Conv if v2 else partial(GATConv, feature_dropout=feature_dropout)
         convs = [conv(a, b // heads, heads=heads, dropout=dropout) for a, b in pairwise(sizes[:-1])]
         last = conv(sizes[-2], out_channels, heads=out_heads, concat=False, dropout=dropout)
         super().__init__(
