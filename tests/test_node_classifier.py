@@ -80,7 +80,7 @@ def assert_same(first, second):
 @pytest.mark.parametrize("model", MODELS)
 def test_learns_and_says_so(data, model):
     *_, y, _, _, test = data
-    classifier = fit(data, model, epochs=60)
+    classifier = fit(data, model, epochs=60, lr=0.02, dropout=0.3)
     assert classifier.score(y, mask=test) > 0.75
     proba = classifier.predict_proba()
     assert proba.shape == (N_NODES, N_CLASSES)
@@ -252,7 +252,7 @@ def test_options_of_one_model_are_obeyed(data):
 )
 def test_other_architectures(data, model, options):
     _, _, y, *_ = data
-    classifier = fit(data, model, early_stopping=False, lr=0.05, **options)
+    classifier = fit(data, model, early_stopping=False, lr=0.05, dropout=0.3, **options)
     assert classifier.score(y) > 0.5
     assert np.isfinite(classifier.predict_proba()).all()
 
@@ -329,7 +329,7 @@ BATCH_MODELS = ["gcn", "gat", "sage"]
 @pytest.mark.parametrize("model", BATCH_MODELS)
 def test_batches_learn(data, model):
     *_, y, _, _, test = data
-    classifier = fit(data, model, batch_size=10, fanouts=[5, 5], epochs=30, lr=0.02)
+    classifier = fit(data, model, batch_size=10, fanouts=[5, 5], epochs=30, lr=0.02, dropout=0.3)
     assert classifier.score(y, mask=test) > 0.6
     whole = clone(classifier).set_params(batch_size=None, fanouts=None)
     whole._set_fitted(
