@@ -209,14 +209,14 @@ class Block:
         self.g_inverse = BlockInverse.of(g, g_damping, self.g_inverse)
 
     def gradient(self) -> Tensor | None:
-        """The gradients side by side, of shape (d_out, d_in); None if there is none."""
+        """A copy of the gradients side by side, of shape (d_out, d_in); None if there is none."""
         columns = []
         for parameter in self.parameters:
             gradient = parameter.grad
             if gradient is None:
                 return None
             columns.append(gradient if gradient.dim() == 2 else gradient.unsqueeze(1))
-        return columns[0] if len(columns) == 1 else torch.cat(columns, dim=1)
+        return torch.cat(columns, dim=1)
 
     def precondition(self, gradient: Tensor) -> Tensor:
         """Multiply by the inverses: ``G^-1 gradient A^-1``."""

@@ -389,7 +389,8 @@ class KFAC:
             if not block.is_frozen:
                 block.update(seen, self.ema, self._processes, self.trace_rule, damping)
         if self._pending:
-            self._interval = min(self._interval * self.interval_growth, _LONGEST_INTERVAL)
+            longest = max(self.cov_update_freq, _LONGEST_INTERVAL)
+            self._interval = min(self._interval * self.interval_growth, longest)
             self._next_update = self.n_steps + round(self._interval)
         self._pending.clear()
         for block in self._blocks.values():

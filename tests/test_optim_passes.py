@@ -1,0 +1,75 @@
+"""What a step makes of the passes before it: skipped, scaled, non-finite and accumulated ones."""
+
+import gc
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from optim_helpers import Chain, gcn, graph, seeded  # noqa: E402
+from torch.nn import functional as F  # noqa: E402, N812
+
+from graphembed.nn import GCNConv  # noqa: E402
+from graphembed.optim import KFAC, TraceRule  # noqa: E402
+from graphembed.optim._recorder import Output  # noqa: E402
+
+ROWS = torch.arange(5)
+Y = torch.tensor([0, 1, 2, 0, 1])
+EDGES, X = graph()
+
+
+def backward(model, x=X):
+    model.zero_grad()
+    F.cross_entropy(model(x, EDGES)[ROWS], Y).backward()
+
+
+@pytest.mark.parametrize("fisher", ["mc", "exact", "empirical"])
+def test_passes_are_not_kept(fisher):
+    model = gcn()
+    pre = KFAC(model, 0.01, rows=ROWS, fisher=fisher, interval_growth=1.0)
+    counts = []
+    for _ in range(3):
+        for _ in range(5):
+            backward(model)
+            pre.step()
+        gc.collect()
+        counts.append(sum(type(kept) is Output for kept in gc.get_objects()))
+    assert counts[0] == counts[1] == counts[2] < 8
+    pre.close()
+
+
+def test_a_change_that_is_no_number_freezes_nothing():
+    rule = TraceRule(min_updates=1)
+    assert rule.decide(float("nan"), 10) == "reuse"
+    assert rule.decide(0.0, 10) == "freeze"
+    model = gcn()
+    options = {"trace_rule": TraceRule(w1=0.0, w2=0.0, min_updates=1), "interval_growth": 1.0}
+    with KFAC(model, 0.1, rows=ROWS, **options) as pre:
+        for features in (X, X, X * float("nan"), X):
+            backward(model, features)
+            pre.step()
+    assert not any(block.is_frozen for block in pre.blocks)
+
+
+def test_cosine_is_that_of_the_raw_gradient():
+    model = seeded(lambda: Chain([GCNConv(4, 3, bias=False), GCNConv(3, 3)]))
+    with KFAC(model, 0.1, rows=ROWS, damping=1e-4, kl_clip=None) as pre:
+        backward(model)
+        raw = model.layers[0].lin.weight.grad.clone()
+        pre.step()
+    wanted = F.cosine_similarity(raw.flatten(), model.layers[0].lin.weight.grad.flatten(), dim=0)
+    assert float(wanted) < 0.99
+    assert pre.metrics()["layers.0"]["cosine"] == pytest.approx(float(wanted))
+
+
+def test_long_intervals_between_updates_are_kept():
+    model = gcn()
+    due = []
+    with KFAC(model, 0.01, rows=ROWS, cov_update_freq=150) as pre:
+        for n in range(310):
+            pre.n_steps = n
+            if pre._is_due():
+                backward(model)
+                pre._update_factors()
+                due.append(n)
+    assert due == [0, 150, 300]
