@@ -245,7 +245,7 @@ def test_copies_and_files_of_the_model_have_no_hooks_that_work():
     for other in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
         other.train()
         other(x, edges)
-    assert not pre._pending
+    assert not len(pre._passes)
     pre.close()
 
 
@@ -396,7 +396,7 @@ def test_nothing_grows_from_step_to_step():
     train(model, pre, optimizer, x, edges, 30)
     assert [len(block.a.rows) for block in pre.blocks] == sizes
     assert len(pre._cache._old) + len(pre._cache._now) < 60
-    assert not pre._pending
+    assert not len(pre._passes)
     pre.close()
 
 

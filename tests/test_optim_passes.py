@@ -10,7 +10,7 @@ from optim_helpers import Chain, gcn, graph, seeded  # noqa: E402
 from torch.nn import functional as F  # noqa: E402, N812
 
 from graphembed.nn import GCNConv  # noqa: E402
-from graphembed.optim import KFAC, TraceRule  # noqa: E402
+from graphembed.optim import KFAC, KFACSGD, TraceRule  # noqa: E402
 from graphembed.optim._recorder import Output  # noqa: E402
 
 ROWS = torch.arange(5)
@@ -73,3 +73,42 @@ def test_long_intervals_between_updates_are_kept():
                 pre._update_factors()
                 due.append(n)
     assert due == [0, 150, 300]
+
+
+@pytest.mark.parametrize("fisher", ["mc", "empirical"])
+@pytest.mark.parametrize("zero_first", [True, False])
+def test_passes_of_a_step_that_a_scaler_leaves_out_do_not_count(fisher, zero_first):
+    model = gcn()
+    optimizer = KFACSGD(model, rows=ROWS, fisher=fisher)
+    scaler = torch.amp.GradScaler("cpu", init_scale=1.0)
+    for scale in (float("inf"), float("inf"), 1.0):
+        if zero_first:
+            optimizer.zero_grad()
+        value = F.cross_entropy(model(X, EDGES)[ROWS], Y) * scale
+        optimizer.zero_grad()
+        scaler.scale(value).backward()
+        assert len(optimizer.preconditioner._passes) == 1
+        scaler.step(optimizer)
+        scaler.update(1.0)
+    assert [block.n_updates for block in optimizer.preconditioner.blocks] == [1, 1, 1]
+
+
+def test_passes_of_one_backward_pass_or_of_accumulated_gradients_all_count():
+    model = gcn()
+    with KFAC(model, 0.1, rows=ROWS) as pre:
+        values = [F.cross_entropy(model(X, EDGES)[ROWS], Y) for _ in range(2)]
+        sum(values).backward()
+        assert len(pre._passes) == 2
+        F.cross_entropy(model(X, EDGES)[ROWS], Y).backward()
+        assert len(pre._passes) == 3
+        pre.step()
+        assert len(pre._passes) == 0
+
+
+def test_passes_without_a_step_do_not_pile_up():
+    model = gcn(dims=(4, 3))
+    for fisher, most in (("mc", 1024), ("empirical", 0)):
+        with KFAC(model, 0.1, rows=ROWS, fisher=fisher) as pre:
+            for _ in range(1100):
+                model(X, EDGES)
+            assert len(pre._passes) == most

@@ -113,7 +113,7 @@ class Block:
         processes: Processes,
         rule: TraceRule | None = None,
         damping: float = 0.0,
-    ) -> None:
+    ) -> bool:
         """Take an observation into the running averages, if the rule is for it.
 
         The first one is taken as it is, and up to ``1 / (1 - ema)`` of them count alike: an average
@@ -131,6 +131,11 @@ class Block:
             Whether to update, reuse or freeze.
         damping : float
             lambda, for the rule.
+
+        Returns
+        -------
+        bool
+            False for an observation that is not finite, which is left out.
         """
         decay = min(1 - 1 / (self.n_updates + 1), ema)
         a_mass = processes.sum(seen.a_mass)
@@ -144,18 +149,21 @@ class Block:
             total = sums[0] if len(sums) == 1 else torch.stack(sums).sum(dim=0)
             a = processes.sum(total) / a_mass
             a_trace = a.diagonal(dim1=1, dim2=2).sum()
+        if not bool(a.isfinite().all() & g.isfinite().all()):
+            return False
         if rule is not None and self.n_updates:
             change = self._change(a_trace, g.diagonal(dim1=1, dim2=2).sum(), decay, damping)
             verdict = rule.decide(change, self.n_updates)
             self.is_frozen = verdict == "freeze"
             if verdict != "update":
-                return
+                return True
         if isinstance(self.a, RowFactor):
             self._update_rows(a, a_mass, decay)
         else:
             self.a.update(a, decay)
         self.g.update(g, decay)
         self.n_updates += 1
+        return True
 
     def _change(self, a_trace: Tensor, g_trace: Tensor, decay: float, damping: float) -> float:
         """Relative change of ``tr(A (x) G + lambda I)`` that an update would make."""

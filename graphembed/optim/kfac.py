@@ -2,6 +2,7 @@
 
 import re
 import warnings
+import weakref
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -15,6 +16,7 @@ from graphembed.optim._distributed import Processes
 from graphembed.optim._fisher import LOSSES
 from graphembed.optim._loss_rows import LossRows
 from graphembed.optim._observe import observe
+from graphembed.optim._passes import Pass, Passes
 from graphembed.optim._paths import PathCache, SiteCall, trace
 from graphembed.optim._recorder import Call, Recorder
 from graphembed.optim._report import figures, table
@@ -180,8 +182,7 @@ class KFAC:
         self._processes = Processes(process_group)
         self._interval = float(cov_update_freq)
         self._next_update = 0
-        self._pending: dict[Tensor, tuple[str, Any, Observation]] = {}
-        self._passes: list[tuple[list[SiteCall], Tensor]] = []
+        self._passes = Passes()
         self._cache = PathCache()
         self._loss_rows = LossRows(unlabeled_weight)
         self._generator: torch.Generator | None = None
@@ -335,14 +336,24 @@ class KFAC:
             sites = trace(calls, loss_rows, len(output), self._cache)
         if not sites:
             return
-        if self.fisher == "empirical":
-            self._passes.append((sites, weights))
-            return
-        self._take(sites, weights, loss_rows, output)
+        parameters = [(site.site.weights or (site.site.bias,))[0] for site in sites]
+        if self.fisher == "empirical":  # kept by its graph until the gradients come
+            made = Pass(parameters, (sites, weights))
+        else:
+            made = Pass(parameters, self._take(sites, weights, loss_rows, output))
+            self._passes.add(made)
+        kept_by = weakref.ref(self._passes)
 
-    def _take(self, sites: list[SiteCall], weights: Tensor, loss_rows: Any, output: Any) -> None:
+        def note(_: Tensor) -> None:
+            passes = kept_by()
+            if passes is not None:
+                passes.note_backward(made)
+
+        output.register_hook(note)
+
+    def _take(self, sites: list[SiteCall], weights: Tensor, loss_rows: Any, output: Any) -> Any:
         with torch.autocast(weights.device.type, enabled=False):
-            seen = observe(
+            return observe(
                 sites,
                 output,
                 loss_rows,
@@ -353,12 +364,22 @@ class KFAC:
                 cache=self._cache,
                 generator=self._draws(weights.device),
             )
-        for (name, site), observation in seen:
-            key = (site.weights or (site.bias,))[0]
-            if key in self._pending:
-                self._pending[key][2].add(observation)
-            else:
-                self._pending[key] = (name, site, observation)
+
+    def _pending(self) -> dict[Tensor, tuple[str, Any, Observation]]:
+        """What the passes since the last step say together, by the first parameter of a site."""
+        pending: dict[Tensor, tuple[str, Any, Observation]] = {}
+        for made in self._passes:
+            seen = made.seen
+            if self.fisher == "empirical":
+                seen = self._take(*seen, None, None)
+            for (name, site), observation in seen:
+                key = (site.weights or (site.bias,))[0]
+                if key in pending:
+                    pending[key][2].add(observation)
+                else:
+                    pending[key] = (name, site, observation)
+        self._passes.clear()
+        return pending
 
     def _block(self, name: str, site: Any, observation: Observation) -> Block:
         """The block of a site, made when it is first seen."""
@@ -380,21 +401,21 @@ class KFAC:
         return self._generator
 
     def _update_factors(self) -> None:
-        for sites, weights in self._passes:  # of "empirical", whose gradients have come now
-            self._take(sites, weights, None, None)
-        self._passes.clear()
         damping = self._value(self.damping)
-        for name, site, seen in self._pending.values():
+        has_seen = False
+        for name, site, seen in self._pending().values():
             block = self._block(name, site, seen)
-            if not block.is_frozen:
-                block.update(seen, self.ema, self._processes, self.trace_rule, damping)
-        if self._pending:
+            has_seen |= block.is_frozen or block.update(
+                seen, self.ema, self._processes, self.trace_rule, damping
+            )
+        if has_seen:
             longest = max(self.cov_update_freq, _LONGEST_INTERVAL)
             self._interval = min(self._interval * self.interval_growth, longest)
             self._next_update = self.n_steps + round(self._interval)
-        self._pending.clear()
         for block in self._blocks.values():
-            if block.a_inverse is None or self.n_steps % self.inv_update_freq == 0:
+            if block.n_updates and (
+                block.a_inverse is None or self.n_steps % self.inv_update_freq == 0
+            ):
                 block.invert(damping)
         if not self._has_warned and self._blocks:
             self._has_warned = True
@@ -488,7 +509,6 @@ class KFAC:
         if isinstance(self.damping, LevenbergMarquardt) and state["damping"] is not None:
             self.damping.load_state_dict(state["damping"])
         self._generator, self._generator_state = None, state["generator"]
-        self._pending.clear()
         self._passes.clear()
 
     def summary(self) -> str:
