@@ -112,3 +112,56 @@ def test_passes_without_a_step_do_not_pile_up():
             for _ in range(1100):
                 model(X, EDGES)
             assert len(pre._passes) == most
+
+
+def test_empirical_factors_know_the_scale_of_the_loss():
+    found = []
+    for scale in (1.0, 2.0**12):
+        model = gcn()
+        scaler = torch.amp.GradScaler("cpu", init_scale=scale)
+        optimizer = KFACSGD(model, rows=ROWS, fisher="empirical", loss_scale=scaler.get_scale)
+        for _ in range(3):
+            optimizer.zero_grad()
+            scaler.scale(F.cross_entropy(model(X, EDGES)[ROWS], Y)).backward()
+            scaler.step(optimizer)
+            scaler.update()
+        found.append([p.detach() for p in model.parameters()])
+    for a, b in zip(*found, strict=True):
+        torch.testing.assert_close(a, b)
+    with pytest.raises(ValueError, match="loss_scale must be"):
+        KFAC(gcn(), loss_scale=0.0)
+
+
+def test_empirical_factors_of_unlabelled_rows_are_refused():
+    with pytest.raises(ValueError, match="unlabeled_weight must be 0, got 0.5"):
+        KFAC(gcn(), fisher="empirical", unlabeled_weight=0.5)
+
+
+def test_parameters_that_are_fixed_later_leave_their_block():
+    model, other = gcn(), gcn()
+    other.layers[0].bias.requires_grad_(False)
+    with KFAC(model, 0.1, rows=ROWS, fisher="exact", damping=1e-4, kl_clip=None) as pre:
+        backward(model)
+        pre.step()
+        model.layers[0].bias.requires_grad_(False)
+        backward(model)
+        pre.step()
+        assert [block.d_in for block in pre.blocks] == [4, 4, 4]
+        model.layers[0].bias.requires_grad_(True)
+    with KFAC(other, 0.1, rows=ROWS, fisher="exact", damping=1e-4, kl_clip=None) as pre:
+        backward(other)
+        pre.step()
+    for a, b in zip(model.parameters(), other.parameters(), strict=True):
+        if b.grad is not None:
+            torch.testing.assert_close(a.grad, b.grad)
+
+
+def test_a_parameter_without_gradient_does_not_leave_the_others_raw():
+    model = gcn()
+    with KFAC(model, 0.1, rows=ROWS, damping=1e-4, kl_clip=None) as pre:
+        backward(model)
+        model.layers[0].bias.grad = None
+        raw = model.layers[0].lin.weight.grad.clone()
+        pre.step()
+    assert model.layers[0].bias.grad is None
+    assert not torch.allclose(model.layers[0].lin.weight.grad, raw)

@@ -106,6 +106,11 @@ class Block:
         """All parameters of the block."""
         return self.weights if self.bias is None else (*self.weights, self.bias)
 
+    @property
+    def is_partly_fixed(self) -> bool:
+        """Whether some, but not all of its parameters are no longer trained."""
+        return len({parameter.requires_grad for parameter in self.parameters}) == 2
+
     def update(
         self,
         seen: Observation,
@@ -217,12 +222,15 @@ class Block:
         self.g_inverse = BlockInverse.of(g, g_damping, self.g_inverse)
 
     def gradient(self) -> Tensor | None:
-        """A copy of the gradients side by side, of shape (d_out, d_in); None if there is none."""
+        """A copy of the gradients side by side, of shape (d_out, d_in); None if there is none.
+
+        Zero for parameters that have none beside others that have.
+        """
+        if all(parameter.grad is None for parameter in self.parameters):
+            return None
         columns = []
         for parameter in self.parameters:
-            gradient = parameter.grad
-            if gradient is None:
-                return None
+            gradient = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
             columns.append(gradient if gradient.dim() == 2 else gradient.unsqueeze(1))
         return torch.cat(columns, dim=1)
 
@@ -282,11 +290,13 @@ class Block:
         for parameter in self.parameters:
             width = 1 if parameter.dim() == 1 else parameter.shape[1]
             part = value[:, start : start + width].view_as(parameter)
+            start += width
+            if parameter.grad is None:
+                continue
             if scale is None or part.dtype != parameter.grad.dtype:
                 parameter.grad.copy_(part if scale is None else part * scale)
             else:
                 torch.mul(part, scale, out=parameter.grad)
-            start += width
 
 
 def choose_method(d_in: int, n_rows: int) -> str:

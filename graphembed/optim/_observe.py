@@ -26,6 +26,7 @@ def observe(
     loss: str,
     cache: PathCache,
     generator: torch.Generator,
+    loss_scale: float = 1.0,
 ) -> list[tuple[Key, Observation]]:
     """What a pass says about the factors of its sites.
 
@@ -52,6 +53,8 @@ def observe(
         Of the model.
     generator : torch.Generator
         For "mc".
+    loss_scale : float
+        For "empirical": its gradients are of the mean loss times this.
 
     Returns
     -------
@@ -60,7 +63,7 @@ def observe(
     """
     mass = weights.sum()
     if fisher == "empirical":
-        grams = [_empirical(site, mass) for site in sites]
+        grams = [_empirical(site, mass / loss_scale) for site in sites]
     elif fisher == "mc":
         grams = _sampled(sites, output, loss_rows, loss, generator)
     else:
@@ -97,11 +100,11 @@ def _gram(gradient: Tensor, dtype: torch.dtype) -> Tensor:
     return rows.t() @ rows
 
 
-def _empirical(site: SiteCall, mass: Tensor) -> Gram:
+def _empirical(site: SiteCall, factor: Tensor) -> Gram:
     gradient = site.output.gradient
     if gradient is None:
         return None, False
-    return _gram(gradient, mass.dtype) * mass**2, False
+    return _gram(gradient.to(factor.dtype) * factor, factor.dtype), False
 
 
 def _sampled(

@@ -66,7 +66,11 @@ class KFAC:
     fisher : {"mc", "exact", "empirical"}, default="mc"
         G by targets drawn from the model, in one backward pass to the z only; by the Hessian of the
         loss, in a pass for every labelled row and class; or by the gradients of the user's own
-        backward pass, which costs nothing; the loss must then not be scaled for lower precision.
+        backward pass, which costs nothing; set `loss_scale` where that is not of the mean loss.
+    loss_scale : float or callable, default=1
+        What the mean loss of a pass is multiplied by before its backward pass, which "empirical"
+        must know: ``1 / k`` where k passes are accumulated, ``scaler.get_scale`` with a
+        `torch.amp.GradScaler`. A callable has no arguments and is asked in every pass.
     loss : {"cross_entropy", "mse", "binary_cross_entropy"}, default="cross_entropy"
         What the output means; "empirical" does not look at it.
     method : {"auto", "dual", "cholesky", "eigh", "thor"}, default="auto"
@@ -85,7 +89,8 @@ class KFAC:
         Regular expressions: layers whose name or class matches one are left out, with their
         gradients as they are.
     unlabeled_weight : float, default=0
-        Weight of the rows not in `rows` in the curvature, which needs no labels.
+        Weight of the rows not in `rows` in the curvature, which needs no labels; not for
+        "empirical", whose gradients do.
     trace_rule : TraceRule, optional
         Which blocks are updated at all, and which never again.
     interval_growth : float, default=1.2
@@ -130,6 +135,7 @@ class KFAC:
         inv_update_freq: int = 1,
         approx: str = "reduce",
         fisher: str = "mc",
+        loss_scale: float | Callable[[], float] = 1.0,
         loss: str = "cross_entropy",
         method: str = "auto",
         block_size: int = 128,
@@ -150,6 +156,7 @@ class KFAC:
             inv_update_freq=inv_update_freq,
             approx=approx,
             fisher=fisher,
+            loss_scale=loss_scale,
             loss=loss,
             method=method,
             block_size=block_size,
@@ -159,6 +166,11 @@ class KFAC:
             interval_growth=interval_growth,
             seed=seed,
         )
+        if fisher == "empirical" and unlabeled_weight > 0:
+            raise ValueError(
+                'KFAC: fisher="empirical" sees no gradients of unlabelled rows: unlabeled_weight '
+                f'must be 0, got {unlabeled_weight!r}; or take fisher="mc"'
+            )
         self.model = model
         self.lr = lr
         self.rows = rows
@@ -168,6 +180,7 @@ class KFAC:
         self.inv_update_freq = inv_update_freq
         self.approx = approx
         self.fisher = fisher
+        self.loss_scale = loss_scale
         self.loss = loss
         self.method = method
         self.block_size = block_size
@@ -313,6 +326,8 @@ class KFAC:
     # -- Factors -------------------------------------------------------------------------------
 
     def _is_due(self) -> bool:
+        if any(block.is_partly_fixed for block in self._blocks.values()):
+            return True
         if self._blocks and all(block.is_frozen for block in self._blocks.values()):
             return False
         return self.n_steps >= self._next_update
@@ -338,7 +353,8 @@ class KFAC:
             return
         parameters = [(site.site.weights or (site.site.bias,))[0] for site in sites]
         if self.fisher == "empirical":  # kept by its graph until the gradients come
-            made = Pass(parameters, (sites, weights))
+            scale = self.loss_scale() if callable(self.loss_scale) else self.loss_scale
+            made = Pass(parameters, (sites, weights, scale))
         else:
             made = Pass(parameters, self._take(sites, weights, loss_rows, output))
             self._passes.add(made)
@@ -351,7 +367,14 @@ class KFAC:
 
         output.register_hook(note)
 
-    def _take(self, sites: list[SiteCall], weights: Tensor, loss_rows: Any, output: Any) -> Any:
+    def _take(
+        self,
+        sites: list[SiteCall],
+        weights: Tensor,
+        loss_rows: Any,
+        output: Any,
+        loss_scale: float = 1.0,
+    ) -> Any:
         with torch.autocast(weights.device.type, enabled=False):
             return observe(
                 sites,
@@ -363,6 +386,7 @@ class KFAC:
                 loss=self.loss,
                 cache=self._cache,
                 generator=self._draws(weights.device),
+                loss_scale=loss_scale,
             )
 
     def _pending(self) -> dict[Tensor, tuple[str, Any, Observation]]:
@@ -371,7 +395,8 @@ class KFAC:
         for made in self._passes:
             seen = made.seen
             if self.fisher == "empirical":
-                seen = self._take(*seen, None, None)
+                sites, weights, scale = seen
+                seen = self._take(sites, weights, None, None, scale)
             for (name, site), observation in seen:
                 key = (site.weights or (site.bias,))[0]
                 if key in pending:
@@ -382,10 +407,13 @@ class KFAC:
         return pending
 
     def _block(self, name: str, site: Any, observation: Observation) -> Block:
-        """The block of a site, made when it is first seen."""
-        for block in self._blocks.values():
-            if block.parameters[0] is (site.weights or (site.bias,))[0]:
+        """The block of a site, made when it is first seen with these parameters."""
+        parameters = {*site.weights} if site.bias is None else {*site.weights, site.bias}
+        for key, block in list(self._blocks.items()):
+            if parameters == {*block.parameters}:
                 return block
+            if parameters & {*block.parameters}:  # some are fixed now, or are no longer
+                del self._blocks[key]
         n_rows = int(self._processes.sum(torch.tensor(sum(map(len, observation.rows)))))
         block = Block(name, site.weights, site.bias, self.method, self.block_size, n_rows)
         self._blocks[name] = block
@@ -551,6 +579,7 @@ _CONSTRAINTS = {
     "inv_update_freq": int_at_least(1),
     "approx": one_of("reduce", "expand"),
     "fisher": one_of("mc", "exact", "empirical"),
+    "loss_scale": float_in(0, 1e30, "right"),
     "loss": one_of(*LOSSES),
     "method": one_of(*METHODS),
     "block_size": int_at_least(1),
@@ -564,6 +593,6 @@ _CONSTRAINTS = {
 
 def _check(**params: Any) -> None:
     """Check all numbers and names; schedules are checked by their use."""
-    schedules = ("lr", "damping", "weight_decay")
+    schedules = ("lr", "damping", "weight_decay", "loss_scale")
     given = {k: v for k, v in params.items() if not (k in schedules and callable(v))}
     check_params(given, {name: _CONSTRAINTS[name] for name in given}, owner="KFAC")
