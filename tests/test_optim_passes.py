@@ -165,3 +165,70 @@ def test_a_parameter_without_gradient_does_not_leave_the_others_raw():
         pre.step()
     assert model.layers[0].bias.grad is None
     assert not torch.allclose(model.layers[0].lin.weight.grad, raw)
+
+
+# -- Groups of parameters ----------------------------------------------------------------------
+
+
+def test_groups_may_come_and_change_later():
+    found = []
+    for is_late in (False, True):
+        model = gcn()
+        first, *others = model.parameters()
+        groups = [{"params": [first]}, {"params": others, "weight_decay": 0.3}]
+        if is_late:
+            optimizer = KFACSGD(model, rows=ROWS, params=groups[:1])
+            optimizer.add_param_group(groups[1])
+        else:
+            optimizer = KFACSGD(model, rows=ROWS, params=groups, weight_decay=0.1)
+            assert optimizer.param_groups[0]["weight_decay"] == 0.1
+        optimizer.param_groups[0]["weight_decay"] = 0.2
+        for _ in range(2):
+            backward(model)
+            optimizer.step()
+        assert [group["weight_decay"] for group in optimizer.param_groups] == [0.2, 0.3]
+        found.append([p.detach() for p in model.parameters()])
+    other = gcn()
+    decay = dict.fromkeys([name for name, _ in other.named_parameters()], 0.3)
+    decay[next(iter(decay))] = 0.2
+    pre = KFAC(other, 0.03, rows=ROWS, weight_decay=decay.__getitem__)
+    plain = torch.optim.SGD(other.parameters(), lr=0.03, momentum=0.9)
+    for _ in range(2):
+        backward(other)
+        pre.step()
+        plain.step()
+    for a, b, c in zip(*found, other.parameters(), strict=True):
+        torch.testing.assert_close(a, b)
+        torch.testing.assert_close(a, c.detach())
+
+
+def test_hooks_of_a_step_run_once():
+    model = gcn()
+    torch.optim.SGD(model.parameters(), lr=0.1)  # torch wraps the step of its class
+    optimizer = KFACSGD(model, rows=ROWS)
+    calls = []
+    optimizer.register_step_pre_hook(lambda *_: calls.append("before"))
+    optimizer.register_step_post_hook(lambda *_: calls.append("after"))
+    backward(model)
+    optimizer.step()
+    assert calls == ["before", "after"]
+
+
+def test_kl_clip_takes_the_step_size_of_every_group():
+    model = gcn()
+    parts = [list(layer.parameters()) for layer in model.layers]
+    groups = [{"params": p, "lr": lr} for p, lr in zip(parts, (0.1, 1.0, 5.0), strict=True)]
+    optimizer = torch.optim.SGD(groups, lr=0.1)
+    with KFAC(model, rows=ROWS, kl_clip=1e-4).attach(optimizer) as pre:
+        backward(model)
+        raw = [[p.grad.clone() for p in part] for part in parts]
+        optimizer.step()
+    products = [
+        sum((p.grad * g).sum() for p, g in zip(part, grads, strict=True))
+        for part, grads in zip(parts, raw, strict=True)
+    ]
+    # The gradients hold nu v, of which nu^2 lr^2 <v, V> is bounded.
+    total = sum(lr**2 * v for lr, v in zip((0.1, 1.0, 5.0), products, strict=True))
+    scale = pre.metrics()["layers.0"]["scale"]
+    assert scale < 1
+    assert float(scale * total) == pytest.approx(1e-4)

@@ -310,18 +310,24 @@ class KFAC:
         """Nu = min(1, sqrt(kl_clip / (lr^2 <v, V>))) (Ba et al. 2017, section 5)."""
         if self.kl_clip is None or not pairs:
             return None
-        lr = self.lr
-        if lr is None and self._optimizer is not None:
-            lr = float(self._optimizer.param_groups[0]["lr"])
-        if lr is None:
-            raise ValueError("KFAC: kl_clip needs lr, got None: give lr, attach(), or kl_clip=None")
+        rates = [self._rate(block) for block, _, _ in pairs]
         products = [
-            torch.dot(value.flatten(), gradient.to(value.dtype).flatten())
-            for _, gradient, value in pairs
+            torch.dot(value.flatten(), gradient.to(value.dtype).flatten()) * rate**2
+            for (_, gradient, value), rate in zip(pairs, rates, strict=True)
         ]
         total = products[0] if len(products) == 1 else torch.stack(products).sum()
         # 1 / sqrt(0) is infinite, and more than enough.
-        return total.clamp(min=0).mul(self._value(lr) ** 2 / self.kl_clip).rsqrt().clamp(max=1)
+        return total.clamp(min=0).div(self.kl_clip).rsqrt().clamp(max=1)
+
+    def _rate(self, block: Block) -> float:
+        """Step size of a block: of the optimizer, the largest that its parameters have."""
+        if self.lr is not None:
+            return self._value(self.lr)
+        if self._optimizer is None:
+            raise ValueError("KFAC: kl_clip needs lr, got None: give lr, attach(), or kl_clip=None")
+        mine = set(block.parameters)
+        groups = self._optimizer.param_groups
+        return max((float(g["lr"]) for g in groups if not mine.isdisjoint(g["params"])), default=0)
 
     # -- Factors -------------------------------------------------------------------------------
 
