@@ -68,18 +68,24 @@ def observe(
         grams = _sampled(sites, output, loss_rows, loss, generator)
     else:
         grams = _exact(sites, output, loss_rows, weights, loss, approx)
+    owners: dict[int, LinearSite] = {}  # of a weight with several uses, one with a bias if any has
+    for site in sites:
+        place = id((site.site.weights or (site.site.bias,))[0])
+        if place not in owners or owners[place].bias is None:
+            owners[place] = site.site
     found: dict[int, tuple[Key, Observation]] = {}
     for site, (gram, is_projected) in zip(sites, grams, strict=True):
         if gram is None:
             continue
         rows, squares = input_rows(site, approx, cache, mass.dtype)
+        place = id((site.site.weights or (site.site.bias,))[0])
+        rows = _with_bias_of(owners[place], site.site, rows)
         by_rows = approx == "expand" or not site.paths
         a_mass = squares if by_rows else mass
         g_mass = mass if by_rows or is_projected else squares.clamp(min=1e-30)
         seen = Observation([rows], a_mass, gram, g_mass)
-        place = id((site.site.weights or (site.site.bias,))[0])
         if place not in found:
-            found[place] = ((site.name, site.site), seen)
+            found[place] = ((site.name, owners[place]), seen)
             continue
         # The same weight again in this pass: its uses are further paths of the same rows.
         other = found[place][1]
@@ -90,6 +96,14 @@ def observe(
         elif not is_projected:
             other.g_mass = other.g_mass + g_mass
     return list(found.values())
+
+
+def _with_bias_of(owner: LinearSite, site: LinearSite, rows: Tensor) -> Tensor:
+    """The rows of a use of a weight, zero at the bias if that is of another use only."""
+    if site.bias is owner.bias:
+        return rows
+    own = rows if site.bias is None else rows[:, :-1]
+    return torch.nn.functional.pad(own, (0, 1))
 
 
 Gram = tuple[Tensor | None, bool]
