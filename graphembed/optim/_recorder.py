@@ -190,8 +190,8 @@ def _layers_of(model: nn.Module, skip: Callable[[str, nn.Module], bool]) -> dict
         if not skip(name, module):
             if getattr(module, "flow", "source_to_target") != "source_to_target":
                 raise ValueError(
-                    f"KFAC: {name or 'the model'} has flow={module.flow!r}, which is not known: turn "
-                    "its edges round, edge_index.flip(0), or name it in skip"
+                    f"KFAC: {name or 'the model'} has flow={module.flow!r}, which is not known: "
+                    "turn its edges round, edge_index.flip(0), or name it in skip"
                 )
             layers[module] = (name, found)
     return layers

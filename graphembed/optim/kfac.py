@@ -232,20 +232,20 @@ class KFAC:
         if follows is not None:
             if loss is None:
                 raise ValueError("KFAC: damping=LevenbergMarquardt() needs step(loss), got None")
-            follows.look(loss)
+            follows.look(loss, self._blocks)
         self._update_factors()
         if not self._blocks:
             raise RuntimeError(
                 "KFAC.step needs a pass of the model in training mode, with gradients, before it"
             )
+        if follows is not None and loss is not None:
+            follows.note(self.n_steps, loss, self._blocks)
         self._add_penalty()
         pairs = []
         for block in self._blocks.values():
             gradient = block.gradient()
             if gradient is not None and block.a_inverse is not None:
                 pairs.append((block, gradient, block.precondition(gradient)))
-        if follows is not None and loss is not None:
-            follows.note(self.n_steps, loss, pairs)
         scale = self._trust_region(pairs)
         for block, _, value in pairs:
             block.write(value, scale)
@@ -268,6 +268,12 @@ class KFAC:
         KFAC
             Itself.
         """
+        if isinstance(self.damping, LevenbergMarquardt):
+            raise ValueError(
+                "KFAC.attach: damping=LevenbergMarquardt() needs the loss: call step(loss) yourself"
+            )
+        if self._attached is not None:
+            raise RuntimeError("KFAC.attach: it is attached already: close() it first")
         self._optimizer = optimizer
         self._attached = optimizer.register_step_pre_hook(self._before_step)
         return self
