@@ -107,6 +107,39 @@ def test_rows_are_checked():
             model(x, edges)
 
 
+def test_wrong_types_are_named():
+    edges, x = graph()
+    with pytest.raises(TypeError, match="skip must be an iterable of str"):
+        KFAC(gcn(), skip="layers.0")
+    with pytest.raises(TypeError, match="trace_rule must be a TraceRule"):
+        KFAC(gcn(), trace_rule=0.1)
+    model = gcn()
+    with (
+        KFAC(model, rows=[0, 1]),
+        pytest.raises(TypeError, match="rows must be a Tensor, got list"),
+    ):
+        model(x, edges)
+
+
+def test_a_damping_that_falls_to_zero_is_refused():
+    edges, x = graph()
+    model = gcn()
+    with KFAC(model, 0.1, rows=ROWS, damping=lambda step: 0.0, method="dual") as pre:
+        backward(model, x, edges)
+        with pytest.raises(ValueError, match="damping must be above 0"):
+            pre.step()
+
+
+def test_layers_skipped_by_class_are_not_warned_of():
+    edges, x = graph()
+    model = Chain([GCNConv(4, 3), nn.Linear(3, 3)]).double()
+    pre, _ = start(model, skip=["GCNConv"])
+    backward(model, x, edges)
+    pre.step()  # warnings are errors
+    assert [block.name for block in pre.blocks] == ["layers.1"]
+    pre.close()
+
+
 def test_kl_clip_needs_a_step_size_and_step_a_pass():
     edges, x = graph()
     model = gcn()

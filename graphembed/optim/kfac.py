@@ -171,6 +171,12 @@ class KFAC:
                 'KFAC: fisher="empirical" sees no gradients of unlabelled rows: unlabeled_weight '
                 f'must be 0, got {unlabeled_weight!r}; or take fisher="mc"'
             )
+        if isinstance(skip, str):
+            raise TypeError(
+                f"KFAC: skip must be an iterable of str, got the str {skip!r}: [{skip!r}]"
+            )
+        if not isinstance(trace_rule, (TraceRule, type(None))):
+            raise TypeError(f"KFAC: trace_rule must be a TraceRule or None, got {trace_rule!r}")
         self.model = model
         self.lr = lr
         self.rows = rows
@@ -442,6 +448,10 @@ class KFAC:
 
     def _update_factors(self) -> None:
         damping = self._value(self.damping)
+        if not damping > 0:
+            raise ValueError(
+                f"KFAC: damping must be above 0, got {damping!r} at step {self.n_steps}"
+            )
         has_seen = False
         for name, site, seen in self._pending().values():
             block = self._block(name, site, seen)
@@ -474,10 +484,18 @@ class KFAC:
         ]
 
     def _warn(self) -> None:
+        skipped = {
+            id(parameter)
+            for name, module in self.model.named_modules()
+            if name and self._is_skipped(name, module)
+            for parameter in module.parameters()
+        }
+        parameters = dict(self.model.named_parameters())
         others = [
             name
             for name in self._others()
-            if not any(pattern.search(name) for pattern in self.skip)
+            if id(parameters[name]) not in skipped
+            and not any(pattern.search(name) for pattern in self.skip)
         ]
         if others:
             warnings.warn(
