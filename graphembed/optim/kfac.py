@@ -115,6 +115,14 @@ class KFAC:
     propagation (`GCNConv`, `SAGEConv` without root weight), under squared loss. Where a layer has
     several (`SAGEConv`, `ChebConv`), each way from a row to the loss gives a row u.
 
+    Layers are taken for a chain in the order of their calls, with maps of single rows in between.
+    A model that is none (``conv1(x) + conv2(x)``, rows permuted, or propagated by hand, between
+    layers; a layer named in `skip` above others) still trains, but its factors are not those of
+    the Fisher information, and only different numbers of rows are noticed.
+
+    A pass counts if its gradients are there at the step: those of a step left out by a gradient
+    scaler do not, nor does a pass that is not finite.
+
     Inputs that `Dropout` has made are taken from before it, so that a first layer's A is computed
     once on a fixed graph. In-place operations on outputs, gradient accumulation and modules that
     are called several times are allowed. Gradients may be clipped between `step` and the
