@@ -107,6 +107,39 @@ def test_rows_are_checked():
             model(x, edges)
 
 
+def test_wrong_types_are_named():
+    edges, x = graph()
+    with pytest.raises(TypeError, match="skip must be an iterable of str"):
+        KFAC(gcn(), skip="layers.0")
+    with pytest.raises(TypeError, match="trace_rule must be a TraceRule"):
+        KFAC(gcn(), trace_rule=0.1)
+    model = gcn()
+    with (
+        KFAC(model, rows=[0, 1]),
+        pytest.raises(TypeError, match="rows must be a Tensor, got list"),
+    ):
+        model(x, edges)
+
+
+def test_a_damping_that_falls_to_zero_is_refused():
+    edges, x = graph()
+    model = gcn()
+    with KFAC(model, 0.1, rows=ROWS, damping=lambda step: 0.0, method="dual") as pre:
+        backward(model, x, edges)
+        with pytest.raises(ValueError, match="damping must be above 0"):
+            pre.step()
+
+
+def test_layers_skipped_by_class_are_not_warned_of():
+    edges, x = graph()
+    model = Chain([GCNConv(4, 3), nn.Linear(3, 3)]).double()
+    pre, _ = start(model, skip=["GCNConv"])
+    backward(model, x, edges)
+    pre.step()  # warnings are errors
+    assert [block.name for block in pre.blocks] == ["layers.1"]
+    pre.close()
+
+
 def test_kl_clip_needs_a_step_size_and_step_a_pass():
     edges, x = graph()
     model = gcn()
@@ -245,7 +278,7 @@ def test_copies_and_files_of_the_model_have_no_hooks_that_work():
     for other in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
         other.train()
         other(x, edges)
-    assert not pre._pending
+    assert not len(pre._passes)
     pre.close()
 
 
@@ -287,14 +320,11 @@ def test_two_passes_of_half_the_rows_are_one(fisher, method):
     F.cross_entropy(whole(x, edges)[rows], y).backward()
     pre.step()
     pre.close()
-    pre, _ = start(halves, **options)
+    pre, _ = start(halves, loss_scale=0.5, **options)
     for part in (slice(0, 2), slice(2, 4)):
         pre.rows = rows[part]
         value = F.cross_entropy(halves(x, edges)[rows[part]], y[part])
-        (value / (2 if fisher == "exact" else 1)).backward()
-    if fisher == "empirical":
-        for p in halves.parameters():
-            p.grad /= 2
+        (value / 2).backward()
     pre.step()
     pre.close()
     for a, b in zip(whole.parameters(), halves.parameters(), strict=True):
@@ -396,7 +426,7 @@ def test_nothing_grows_from_step_to_step():
     train(model, pre, optimizer, x, edges, 30)
     assert [len(block.a.rows) for block in pre.blocks] == sizes
     assert len(pre._cache._old) + len(pre._cache._now) < 60
-    assert not pre._pending
+    assert not len(pre._passes)
     pre.close()
 
 

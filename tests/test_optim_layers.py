@@ -11,10 +11,11 @@ from torch import nn  # noqa: E402
 from torch.nn import functional as F  # noqa: E402, N812
 
 from graphembed import nn as nn_of_ours  # noqa: E402
-from graphembed.nn import Adjacency, GATConv, Linear, PinSageConv, SAGEConv  # noqa: E402
+from graphembed.nn import Adjacency, GATConv, GCNConv, Linear, PinSageConv, SAGEConv  # noqa: E402
 from graphembed.nn.models import GAT, GCN, ChebNet, GraphSAGE  # noqa: E402
 from graphembed.nn.training import Part  # noqa: E402
 from graphembed.optim import KFAC  # noqa: E402
+from graphembed.optim._layers import find_layer  # noqa: E402
 
 ROWS = torch.arange(5)
 Y = torch.tensor([0, 1, 2, 0, 1])
@@ -191,3 +192,64 @@ def test_projection_and_bias_of_gat(concat):
         pre, _ = run(model, x, edges, ROWS)
     assert [(block.d_out, block.d_in) for block in pre.blocks] == [(6, 4), (6 if concat else 3, 1)]
     assert relative_error(pre.blocks[1].a.value, torch.ones(1, 1, 1).double()) < 1e-12
+
+
+# -- Uses that are not plain -------------------------------------------------------------------
+
+
+class Tied(nn.Module):
+    def __init__(self, biases):
+        super().__init__()
+        self.parts = nn.ModuleList(nn.Linear(4, 4, bias=bias) for bias in biases)
+        self.parts[1].weight = self.parts[0].weight
+
+    def forward(self, x):
+        return self.parts[1](self.parts[0](x).relu())
+
+
+@pytest.mark.parametrize("fisher", ["mc", "exact", "empirical"])
+@pytest.mark.parametrize("biases", [(True, False), (False, True), (True, True)])
+def test_a_weight_of_two_layers_with_different_biases_is_one_block(biases, fisher):
+    torch.manual_seed(0)
+    model = Tied(biases).double()
+    x = torch.randn(6, 4, dtype=torch.float64)
+    y = torch.tensor([0, 1, 2, 0, 1, 3])
+    hidden = model.parts[0](x).relu().detach()
+    with KFAC(model, 0.1, fisher=fisher, approx="expand") as pre:
+        for _ in range(3):
+            nn.functional.cross_entropy(model(x), y).backward()
+            if biases == (True, True) and not pre.n_steps:
+                with pytest.warns(UserWarning, match=r"parts\.[01]\.bias"):
+                    pre.step()
+            else:
+                pre.step()
+    (block,) = pre.blocks
+    assert block.d_in == 5
+    ones, zeros = torch.ones(6, 1, dtype=x.dtype), torch.zeros(6, 1, dtype=x.dtype)
+    has_first = block.bias is model.parts[0].bias
+    first = torch.cat([x, ones if has_first else zeros], dim=1)
+    second = torch.cat([hidden, zeros if has_first else ones], dim=1)
+    wanted = (first.t() @ first + second.t() @ second) / 12
+    torch.testing.assert_close(block.a.value[0], wanted)
+
+
+def test_linear_layers_that_compute_something_else_are_left_alone():
+    class Twice(nn.Linear):
+        def forward(self, x):
+            return 2 * super().forward(x)
+
+    class Named(nn.Linear):
+        pass
+
+    assert find_layer(Twice(3, 3)) is None
+    assert find_layer(nn.utils.parametrizations.weight_norm(nn.Linear(3, 3))) is None
+    assert find_layer(Named(3, 3)) is not None
+
+
+def test_layers_whose_messages_flow_back_are_refused():
+    layer = GCNConv(4, 3)
+    layer.flow = "target_to_source"
+    model = nn.Sequential(layer, nn.Linear(3, 3))
+    with pytest.raises(ValueError, match=r"0 has flow='target_to_source'.*flip"):
+        KFAC(model)
+    KFAC(model, skip=["^0$"]).close()

@@ -227,6 +227,76 @@ def test_levenberg_marquardt_predicts_a_quadratic_loss_exactly():
     assert damping.value == pytest.approx(0.1 * 0.95**4)
 
 
+def test_levenberg_marquardt_predicts_the_loss_beside_a_penalty():
+    edges, x = graph()
+    model = gcn(relu=False, dims=(4, 3))
+    target = torch.randn(14, 3, generator=torch.Generator().manual_seed(4)).double()
+    damping = LevenbergMarquardt(0.1, interval=1)
+    options = {"loss": "mse", "fisher": "exact", "damping": damping, "weight_decay": 0.5}
+    optimizer = KFACSGD(model, 0.3, kl_clip=None, **options)
+
+    def closure():
+        optimizer.zero_grad()
+        value = F.mse_loss(model(x, edges), target)
+        value.backward()
+        return value
+
+    optimizer.step(closure)
+    for _ in range(4):
+        optimizer.step(closure)
+        assert damping.ratio == pytest.approx(1.0, abs=1e-6)
+
+
+def test_levenberg_marquardt_resumes_with_the_same_bits():
+    edges, x = graph()
+
+    def make(seed):
+        model = gcn(seed=seed)
+        pre = KFAC(model, rows=ROWS, kl_clip=None, damping=LevenbergMarquardt(1e-3, interval=3))
+        return model, torch.optim.SGD(model.parameters(), lr=0.5), pre
+
+    def go_on(model, optimizer, pre, n_steps):
+        for _ in range(n_steps):
+            optimizer.zero_grad()
+            value = F.cross_entropy(model(x, edges)[ROWS], Y)
+            value.backward()
+            pre.step(value)
+            optimizer.step()
+
+    first, second = make(3), make(9)
+    go_on(*first, 4)  # a look is due in the next one
+    file = io.BytesIO()
+    torch.save([part.state_dict() for part in first], file)
+    go_on(*first, 6)
+    file.seek(0)
+    for part, state in zip(second, torch.load(file), strict=True):
+        part.load_state_dict(state)
+    go_on(*second, 6)
+    assert first[2].damping.value == second[2].damping.value != 1e-3
+    assert first[2].damping.ratio == second[2].damping.ratio
+    assert_same(parameters(first[0]), parameters(second[0]))
+
+
+def test_levenberg_marquardt_is_refused_where_no_loss_comes():
+    model = gcn()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    pre = KFAC(model, damping=LevenbergMarquardt())
+    with pre, pytest.raises(ValueError, match="attach: damping=LevenbergMarquardt"):
+        pre.attach(optimizer)
+    with pytest.raises(ValueError, match="lowest must be at most highest"):
+        LevenbergMarquardt(lowest=1.0, highest=0.1)
+
+
+def test_attach_twice_is_refused():
+    model = gcn()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    with (
+        KFAC(model).attach(optimizer) as pre,
+        pytest.raises(RuntimeError, match="attached already"),
+    ):
+        pre.attach(optimizer)
+
+
 def test_levenberg_marquardt_damps_steps_that_are_too_long():
     edges, x = graph()
     model = gcn()

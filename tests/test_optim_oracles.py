@@ -187,7 +187,10 @@ def test_no_kronecker_product_is_exact_below_layers_with_several_propagations(ma
     rearranged = wanted.view(d_out, d_in, d_out, d_in).permute(0, 2, 1, 3)
     values = torch.linalg.svdvals(rearranged.reshape(d_out**2, d_in**2))
     assert float(values[1:].norm() / values.norm()) > 0.2
-    assert relative_error(kronecker(first), wanted) < 1.1
+    # It is near in direction and size; zero, whose relative error is 1, is not.
+    found = kronecker(first)
+    assert float((found * wanted).sum() / (found.norm() * wanted.norm())) > 0.6
+    assert float(found.trace() / wanted.trace()) == pytest.approx(1.0, rel=0.2)
 
 
 def test_reduce_follows_restricted_blocks():

@@ -12,7 +12,7 @@ from torch import nn  # noqa: E402
 from torch.nn import functional as F  # noqa: E402, N812
 
 from graphembed.optim import KFAC, KFACSGD  # noqa: E402
-from graphembed.optim._factors import BlockFactor, RowFactor  # noqa: E402
+from graphembed.optim._factors import BlockFactor  # noqa: E402
 from graphembed.optim._solvers import BlockInverse, split_damping  # noqa: E402
 
 ROWS = torch.arange(5)
@@ -76,29 +76,26 @@ def test_gradients_that_are_missing_are_left_out():
     assert model.layers[0].lin.weight.grad is None
 
 
-def test_non_finite_observations_are_left_out():
-    factor = BlockFactor(2, 2)
-    bad = torch.tensor([[[float("nan"), 0], [0, 1.0]]])
-    factor.update(bad, 0.0)
-    assert torch.equal(factor.value, torch.zeros(1, 2, 2))
-    factor.update(torch.eye(2)[None], 0.0)
-    factor.update(bad, 0.5)
-    assert torch.equal(factor.value, torch.eye(2)[None])
-    rows = RowFactor(2, 4)
-    rows.update(torch.tensor([[1.0, 2.0], [float("inf"), 1.0]]), 0.0)
-    assert torch.equal(rows.matrix(), torch.tensor([[1.0, 2.0], [0.0, 0.0]]))
-
-
-def test_a_step_without_finite_gradients_does_not_spoil_the_factors():
+@pytest.mark.parametrize("method", METHODS)
+def test_observations_that_are_not_finite_are_left_out(method):
     edges, x = graph()
-    model = gcn()
-    pre = KFAC(model, 0.1, rows=ROWS, cov_update_freq=1)
-    for scale in (1.0, float("nan"), 1.0):
-        model.zero_grad()
-        (scale * F.cross_entropy(model(x, edges)[ROWS], Y)).backward()
-        pre.step()
-    assert is_finite(model)
-    pre.close()
+    options = {"rows": ROWS, "fisher": "exact", "method": method, "interval_growth": 1.0}
+    found = []
+    for bad in ((), (0,), (1,)):  # the numbers of passes that are bad
+        model = gcn()
+        with KFAC(model, 0.1, **options) as pre:
+            for n in range(1 + len(bad)):
+                model.zero_grad()
+                features = x * float("nan") if n in bad else x
+                F.cross_entropy(model(features, edges)[ROWS], Y).backward()
+                if n in bad:
+                    for p in model.parameters():
+                        p.grad.nan_to_num_()
+                pre.step()
+        assert is_finite(model)
+        assert [block.n_updates for block in pre.blocks] == [1, 1, 1]
+        found.append([(float(block.a.trace()), float(block.g.trace())) for block in pre.blocks])
+    assert found[0] == found[1] == found[2]
 
 
 def test_a_factor_that_is_not_positive_is_inverted_all_the_same():

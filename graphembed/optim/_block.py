@@ -106,6 +106,11 @@ class Block:
         """All parameters of the block."""
         return self.weights if self.bias is None else (*self.weights, self.bias)
 
+    @property
+    def is_partly_fixed(self) -> bool:
+        """Whether some, but not all of its parameters are no longer trained."""
+        return len({parameter.requires_grad for parameter in self.parameters}) == 2
+
     def update(
         self,
         seen: Observation,
@@ -113,7 +118,7 @@ class Block:
         processes: Processes,
         rule: TraceRule | None = None,
         damping: float = 0.0,
-    ) -> None:
+    ) -> bool:
         """Take an observation into the running averages, if the rule is for it.
 
         The first one is taken as it is, and up to ``1 / (1 - ema)`` of them count alike: an average
@@ -131,6 +136,11 @@ class Block:
             Whether to update, reuse or freeze.
         damping : float
             lambda, for the rule.
+
+        Returns
+        -------
+        bool
+            False for an observation that is not finite, which is left out.
         """
         decay = min(1 - 1 / (self.n_updates + 1), ema)
         a_mass = processes.sum(seen.a_mass)
@@ -144,18 +154,21 @@ class Block:
             total = sums[0] if len(sums) == 1 else torch.stack(sums).sum(dim=0)
             a = processes.sum(total) / a_mass
             a_trace = a.diagonal(dim1=1, dim2=2).sum()
+        if not bool(a.isfinite().all() & g.isfinite().all()):
+            return False
         if rule is not None and self.n_updates:
             change = self._change(a_trace, g.diagonal(dim1=1, dim2=2).sum(), decay, damping)
             verdict = rule.decide(change, self.n_updates)
             self.is_frozen = verdict == "freeze"
             if verdict != "update":
-                return
+                return True
         if isinstance(self.a, RowFactor):
             self._update_rows(a, a_mass, decay)
         else:
             self.a.update(a, decay)
         self.g.update(g, decay)
         self.n_updates += 1
+        return True
 
     def _change(self, a_trace: Tensor, g_trace: Tensor, decay: float, damping: float) -> float:
         """Relative change of ``tr(A (x) G + lambda I)`` that an update would make."""
@@ -209,14 +222,17 @@ class Block:
         self.g_inverse = BlockInverse.of(g, g_damping, self.g_inverse)
 
     def gradient(self) -> Tensor | None:
-        """The gradients side by side, of shape (d_out, d_in); None if there is none."""
+        """A copy of the gradients side by side, of shape (d_out, d_in); None if there is none.
+
+        Zero for parameters that have none beside others that have.
+        """
+        if all(parameter.grad is None for parameter in self.parameters):
+            return None
         columns = []
         for parameter in self.parameters:
-            gradient = parameter.grad
-            if gradient is None:
-                return None
+            gradient = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
             columns.append(gradient if gradient.dim() == 2 else gradient.unsqueeze(1))
-        return columns[0] if len(columns) == 1 else torch.cat(columns, dim=1)
+        return torch.cat(columns, dim=1)
 
     def precondition(self, gradient: Tensor) -> Tensor:
         """Multiply by the inverses: ``G^-1 gradient A^-1``."""
@@ -274,11 +290,13 @@ class Block:
         for parameter in self.parameters:
             width = 1 if parameter.dim() == 1 else parameter.shape[1]
             part = value[:, start : start + width].view_as(parameter)
+            start += width
+            if parameter.grad is None:
+                continue
             if scale is None or part.dtype != parameter.grad.dtype:
                 parameter.grad.copy_(part if scale is None else part * scale)
             else:
                 torch.mul(part, scale, out=parameter.grad)
-            start += width
 
 
 def choose_method(d_in: int, n_rows: int) -> str:

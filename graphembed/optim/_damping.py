@@ -1,5 +1,6 @@
 """Damping that follows how well the quadratic model predicts the loss."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -14,7 +15,8 @@ class LevenbergMarquardt:
 
     Every `interval` steps ``rho = (loss(w + d) - loss(w)) / (<g, d> + <d, F d> / 2)``, where d is
     what the optimizer has made of the step. ``rho > 3/4`` multiplies lambda by
-    ``decay^interval``, ``rho < 1/4`` divides it by that. Give the loss to ``KFAC.step(loss)``.
+    ``decay^interval``, ``rho < 1/4`` divides it by that. Give the loss, without a penalty that
+    `KFAC` adds, to ``KFAC.step(loss)``, or a closure to the step of `KFACSGD`.
 
     Parameters
     ----------
@@ -59,31 +61,38 @@ class LevenbergMarquardt:
             },
             owner="LevenbergMarquardt",
         )
+        if lowest > highest:
+            raise ValueError(
+                "LevenbergMarquardt: lowest must be at most highest, got "
+                f"lowest={lowest!r}, highest={highest!r}"
+            )
         self.value = initial
         self.decay = decay
         self.interval = interval
         self.lowest = lowest
         self.highest = highest
         self.ratio: float | None = None
-        self._before: tuple[float, list[tuple[Block, Tensor, Tensor]]] | None = None
+        self._before: tuple[float, dict[str, tuple[Tensor, Tensor]]] | None = None
 
     def __call__(self, step: int) -> float:
         """Return lambda, whatever the step."""
         return self.value
 
-    def look(self, loss: Tensor | float) -> None:
+    def look(self, loss: Tensor | float, blocks: Mapping[str, Block]) -> None:
         """Compare the loss with what was predicted in the step before, if it was noted.
 
         Parameters
         ----------
         loss : Tensor or float
             The loss of this step's backward pass.
+        blocks : mapping of str to Block
+            With the factors of the step that was noted.
         """
         if self._before is None:
             return
-        loss_before, blocks = self._before
+        loss_before, kept = self._before
         self._before = None
-        predicted = sum(_predicted(*block) for block in blocks)
+        predicted = sum(_predicted(blocks[name], *tensors) for name, tensors in kept.items())
         change = _number(loss) - loss_before
         self.ratio = change / predicted if predicted else 0.0
         factor = self.decay**self.interval
@@ -92,7 +101,7 @@ class LevenbergMarquardt:
         elif not self.ratio >= 0.25:  # also where it is no number
             self.value = min(self.highest, self.value / factor)
 
-    def note(self, step: int, loss: Tensor | float, pairs: list[Any]) -> None:
+    def note(self, step: int, loss: Tensor | float, blocks: Mapping[str, Block]) -> None:
         """Keep what the next `look` needs, if it is time.
 
         Parameters
@@ -101,22 +110,27 @@ class LevenbergMarquardt:
             Steps done so far.
         loss : Tensor or float
             As in `look`.
-        pairs : list of (Block, Tensor)
-            Blocks and their raw gradients.
+        blocks : mapping of str to Block
+            With the gradients of this very loss, without a penalty.
         """
-        if step % self.interval == 0:
-            kept = [(block, gradient.clone(), block.values()) for block, gradient, _ in pairs]
-            self._before = _number(loss), kept
+        if step % self.interval:
+            return
+        kept = {}
+        for name, block in blocks.items():
+            gradient = block.gradient()
+            if gradient is not None and block.n_updates:
+                kept[name] = (gradient, block.values())
+        self._before = _number(loss), kept
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the damping; a look that is due is left out after a resume.
+        """Return the damping, and what the next look needs.
 
         Returns
         -------
         dict
             For `load_state_dict`.
         """
-        return {"value": self.value}
+        return {"value": self.value, "ratio": self.ratio, "before": self._before}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take what `state_dict` has returned.
@@ -126,8 +140,7 @@ class LevenbergMarquardt:
         state : dict
             The damping.
         """
-        self.value = state["value"]
-        self._before = None
+        self.value, self.ratio, self._before = state["value"], state["ratio"], state["before"]
 
 
 def _number(loss: Tensor | float) -> float:
@@ -136,5 +149,6 @@ def _number(loss: Tensor | float) -> float:
 
 def _predicted(block: Block, gradient: Tensor, before: Tensor) -> float:
     """``<g, d> + <d, (A (x) G) d> / 2`` with d what has changed since `before`."""
-    d = block.values() - before
+    d = block.values() - before.to(block.parameters[0].device)
+    gradient = gradient.to(d.device)
     return float((gradient * d).sum() + torch.sum(d * block.curvature(d)) / 2)

@@ -24,7 +24,7 @@ class BlockFactor:
         self.value: Tensor | None = None
 
     def update(self, new: Tensor, decay: float) -> None:
-        """Move the average to ``decay * old + (1 - decay) * new``; a non-finite `new` is left out.
+        """Move the average to ``decay * old + (1 - decay) * new``.
 
         Parameters
         ----------
@@ -33,10 +33,7 @@ class BlockFactor:
         decay : float
             In [0, 1); the first update takes `new` as it is.
         """
-        is_finite = new.isfinite().all()
-        old = torch.zeros_like(new) if self.value is None else self.value
-        mixed = new if self.value is None else torch.lerp(new, old, decay)
-        self.value = torch.where(is_finite, mixed, old)
+        self.value = new if self.value is None else torch.lerp(new, self.value, decay)
 
     def of_rows(self, rows: Tensor) -> Tensor:
         """Blocks of ``rows^T rows``."""
@@ -127,16 +124,14 @@ class RowFactor:
         return True
 
     def matrix(self) -> Tensor:
-        """U, of shape (m, dim); rows that are not finite count as zero."""
+        """U, of shape (m, dim)."""
         if self._matrix is None:
             total = sum(self.weights)
             parts = [
                 rows * (weight / total) ** 0.5
                 for rows, weight in zip(self.rows, self.weights, strict=True)
             ]
-            u = torch.cat(parts)
-            is_finite = u.isfinite().all(dim=1, keepdim=True)
-            self._matrix = torch.where(is_finite, u, torch.zeros_like(u))
+            self._matrix = torch.cat(parts)
         return self._matrix
 
     def multiply(self, rows: Tensor) -> Tensor:

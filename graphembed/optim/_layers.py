@@ -5,6 +5,7 @@ from functools import partial
 from typing import Any
 
 from torch import nn
+from torch.nn.utils.parametrize import is_parametrized
 
 from graphembed.nn import Linear, _layer_sites
 from graphembed.nn._sites import Hop, LayerSites, LinearSite
@@ -23,7 +24,8 @@ def register_layer(
     Parameters
     ----------
     layer : type
-        Subclass of `torch.nn.Module`; its own subclasses are meant, too.
+        Subclass of `torch.nn.Module`; its own subclasses are meant, too. (Those of
+        `torch.nn.Linear` are known only while they have its ``forward``.)
     linear_sites : callable
         Called with the module and the arguments of its ``forward``; returns a `LayerSites`.
     site_outputs : callable, optional
@@ -56,10 +58,15 @@ def find_layer(module: nn.Module) -> tuple[Sites, tuple[nn.Module, ...]] | None:
     for cls in type(module).__mro__:
         if cls in _REGISTERED:
             linear_sites, outputs = _REGISTERED[cls]
+            if linear_sites is _rows and not _is_plain(module, cls):
+                return None
             return partial(linear_sites, module), outputs(module)
     if hasattr(module, "linear_sites"):
         return module.linear_sites, tuple(module.site_outputs())
-    name = next((cls.__name__ for cls in type(module).__mro__ if _is_pyg(cls)), None)
+    pyg = next((cls for cls in type(module).__mro__ if _is_pyg(cls)), None)
+    if pyg is None or not _is_plain(module, pyg):
+        return None
+    name = pyg.__name__
     if name not in _OF_PYG or (name == "SAGEConv" and not _is_known_sage(module)):
         return None
     sites, outputs = _OF_PYG[name]
@@ -82,6 +89,11 @@ _OF_PYG: dict[str | None, tuple[Sites, Outputs]] = {
     "GATConv": (_layer_sites.attention, _layer_sites.attention_outputs),
     "GATv2Conv": (_layer_sites.attention, _layer_sites.attention_outputs),
 }
+
+
+def _is_plain(module: nn.Module, cls: type) -> bool:
+    """Whether a module computes what its base class does, from weights that are parameters."""
+    return type(module).forward is cls.forward and not is_parametrized(module)  # type: ignore[attr-defined]
 
 
 def _is_pyg(cls: type) -> bool:

@@ -39,7 +39,7 @@ class LossRows:
             The matrix, and the weights; of single precision at least.
         """
         dtype = torch.float64 if output.dtype == torch.float64 else torch.float32
-        version = None if rows is None else rows._version
+        version = rows._version if isinstance(rows, Tensor) else None
         key = (len(output), dtype, output.device, version, self.unlabeled_weight)
         if self._made is not None:
             (known, old_key), result = self._made
@@ -56,6 +56,10 @@ class LossRows:
         index = torch.arange(n, device=device)
         weights = torch.ones(n, dtype=dtype, device=device)
         if rows is not None:
+            if not isinstance(rows, Tensor):
+                raise TypeError(
+                    f"KFAC: rows must be a Tensor, got {type(rows).__name__}: torch.tensor(rows)"
+                )
             if rows.dtype == torch.bool and len(rows) != n:
                 raise ValueError(
                     f"KFAC: rows must have {n} entries, one per output, got {len(rows)}"

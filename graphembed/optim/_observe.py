@@ -26,6 +26,7 @@ def observe(
     loss: str,
     cache: PathCache,
     generator: torch.Generator,
+    loss_scale: float = 1.0,
 ) -> list[tuple[Key, Observation]]:
     """What a pass says about the factors of its sites.
 
@@ -52,6 +53,8 @@ def observe(
         Of the model.
     generator : torch.Generator
         For "mc".
+    loss_scale : float
+        For "empirical": its gradients are of the mean loss times this.
 
     Returns
     -------
@@ -60,23 +63,29 @@ def observe(
     """
     mass = weights.sum()
     if fisher == "empirical":
-        grams = [_empirical(site, mass) for site in sites]
+        grams = [_empirical(site, mass / loss_scale) for site in sites]
     elif fisher == "mc":
         grams = _sampled(sites, output, loss_rows, loss, generator)
     else:
         grams = _exact(sites, output, loss_rows, weights, loss, approx)
+    owners: dict[int, LinearSite] = {}  # of a weight with several uses, one with a bias if any has
+    for site in sites:
+        place = id((site.site.weights or (site.site.bias,))[0])
+        if place not in owners or owners[place].bias is None:
+            owners[place] = site.site
     found: dict[int, tuple[Key, Observation]] = {}
     for site, (gram, is_projected) in zip(sites, grams, strict=True):
         if gram is None:
             continue
         rows, squares = input_rows(site, approx, cache, mass.dtype)
+        place = id((site.site.weights or (site.site.bias,))[0])
+        rows = _with_bias_of(owners[place], site.site, rows)
         by_rows = approx == "expand" or not site.paths
         a_mass = squares if by_rows else mass
         g_mass = mass if by_rows or is_projected else squares.clamp(min=1e-30)
         seen = Observation([rows], a_mass, gram, g_mass)
-        place = id((site.site.weights or (site.site.bias,))[0])
         if place not in found:
-            found[place] = ((site.name, site.site), seen)
+            found[place] = ((site.name, owners[place]), seen)
             continue
         # The same weight again in this pass: its uses are further paths of the same rows.
         other = found[place][1]
@@ -89,6 +98,14 @@ def observe(
     return list(found.values())
 
 
+def _with_bias_of(owner: LinearSite, site: LinearSite, rows: Tensor) -> Tensor:
+    """The rows of a use of a weight, zero at the bias if that is of another use only."""
+    if site.bias is owner.bias:
+        return rows
+    own = rows if site.bias is None else rows[:, :-1]
+    return torch.nn.functional.pad(own, (0, 1))
+
+
 Gram = tuple[Tensor | None, bool]
 
 
@@ -97,11 +114,11 @@ def _gram(gradient: Tensor, dtype: torch.dtype) -> Tensor:
     return rows.t() @ rows
 
 
-def _empirical(site: SiteCall, mass: Tensor) -> Gram:
+def _empirical(site: SiteCall, factor: Tensor) -> Gram:
     gradient = site.output.gradient
     if gradient is None:
         return None, False
-    return _gram(gradient, mass.dtype) * mass**2, False
+    return _gram(gradient.to(factor.dtype) * factor, factor.dtype), False
 
 
 def _sampled(

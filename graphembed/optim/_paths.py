@@ -176,7 +176,7 @@ def input_rows(call: SiteCall, approx: str, cache: PathCache, dtype: torch.dtype
     if any(_takes_gradient(x) for x in inputs):
         return make(), squares
     versions = tuple(x._version if isinstance(x, Tensor) else 0 for x in inputs)
-    return cache.get(("rows", versions), (*pulled, *inputs, q), make), squares
+    return cache.get(("rows", site.bias is None, versions), (*pulled, *inputs, q), make), squares
 
 
 def _row_map(

@@ -19,7 +19,7 @@ class Output:
 
     n_rows: int
     device: torch.device
-    edge: Any
+    edge: Any = None
     gradient: Tensor | None = None
 
 
@@ -138,9 +138,11 @@ class Recorder:
         z = out[0] if isinstance(out, tuple) else out
         if not (self._is_open and isinstance(z, Tensor) and z.requires_grad):
             return
-        # The edge, unlike z, stays that of this very value when z is written to afterwards.
-        output = Output(z.shape[:-1].numel(), z.device, get_gradient_edge(z))
-        if self._keep_gradients:
+        output = Output(z.shape[:-1].numel(), z.device)
+        if not self._keep_gradients:
+            # The edge, unlike z, stays that of this very value when z is written to afterwards.
+            output.edge = get_gradient_edge(z)
+        else:  # without the edge: its node has the hook, and both would live for ever
 
             def keep(gradient: Tensor) -> None:
                 kept = gradient.detach()
@@ -186,5 +188,10 @@ def _layers_of(model: nn.Module, skip: Callable[[str, nn.Module], bool]) -> dict
             continue
         inside.update(module.modules())
         if not skip(name, module):
+            if getattr(module, "flow", "source_to_target") != "source_to_target":
+                raise ValueError(
+                    f"KFAC: {name or 'the model'} has flow={module.flow!r}, which is not known: "
+                    "turn its edges round, edge_index.flip(0), or name it in skip"
+                )
             layers[module] = (name, found)
     return layers

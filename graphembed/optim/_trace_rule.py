@@ -62,4 +62,4 @@ class TraceRule:
         """
         if n_updates < self.min_updates or change > self.w1:
             return "update"
-        return "reuse" if change >= self.w2 else "freeze"
+        return "freeze" if change < self.w2 else "reuse"  # also where it is no number

@@ -2,6 +2,7 @@
 
 import re
 import warnings
+import weakref
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -15,6 +16,7 @@ from graphembed.optim._distributed import Processes
 from graphembed.optim._fisher import LOSSES
 from graphembed.optim._loss_rows import LossRows
 from graphembed.optim._observe import observe
+from graphembed.optim._passes import Pass, Passes
 from graphembed.optim._paths import PathCache, SiteCall, trace
 from graphembed.optim._recorder import Call, Recorder
 from graphembed.optim._report import figures, table
@@ -64,7 +66,11 @@ class KFAC:
     fisher : {"mc", "exact", "empirical"}, default="mc"
         G by targets drawn from the model, in one backward pass to the z only; by the Hessian of the
         loss, in a pass for every labelled row and class; or by the gradients of the user's own
-        backward pass, which costs nothing; the loss must then not be scaled for lower precision.
+        backward pass, which costs nothing; set `loss_scale` where that is not of the mean loss.
+    loss_scale : float or callable, default=1
+        What the mean loss of a pass is multiplied by before its backward pass, which "empirical"
+        must know: ``1 / k`` where k passes are accumulated, ``scaler.get_scale`` with a
+        `torch.amp.GradScaler`. A callable has no arguments and is asked in every pass.
     loss : {"cross_entropy", "mse", "binary_cross_entropy"}, default="cross_entropy"
         What the output means; "empirical" does not look at it.
     method : {"auto", "dual", "cholesky", "eigh", "thor"}, default="auto"
@@ -83,7 +89,8 @@ class KFAC:
         Regular expressions: layers whose name or class matches one are left out, with their
         gradients as they are.
     unlabeled_weight : float, default=0
-        Weight of the rows not in `rows` in the curvature, which needs no labels.
+        Weight of the rows not in `rows` in the curvature, which needs no labels; not for
+        "empirical", whose gradients do.
     trace_rule : TraceRule, optional
         Which blocks are updated at all, and which never again.
     interval_growth : float, default=1.2
@@ -108,6 +115,14 @@ class KFAC:
     propagation (`GCNConv`, `SAGEConv` without root weight), under squared loss. Where a layer has
     several (`SAGEConv`, `ChebConv`), each way from a row to the loss gives a row u.
 
+    Layers are taken for a chain in the order of their calls, with maps of single rows in between.
+    A model that is none (``conv1(x) + conv2(x)``, rows permuted, or propagated by hand, between
+    layers; a layer named in `skip` above others) still trains, but its factors are not those of
+    the Fisher information, and only different numbers of rows are noticed.
+
+    A pass counts if its gradients are there at the step: those of a step left out by a gradient
+    scaler do not, nor does a pass that is not finite.
+
     Inputs that `Dropout` has made are taken from before it, so that a first layer's A is computed
     once on a fixed graph. In-place operations on outputs, gradient accumulation and modules that
     are called several times are allowed. Gradients may be clipped between `step` and the
@@ -128,6 +143,7 @@ class KFAC:
         inv_update_freq: int = 1,
         approx: str = "reduce",
         fisher: str = "mc",
+        loss_scale: float | Callable[[], float] = 1.0,
         loss: str = "cross_entropy",
         method: str = "auto",
         block_size: int = 128,
@@ -148,6 +164,7 @@ class KFAC:
             inv_update_freq=inv_update_freq,
             approx=approx,
             fisher=fisher,
+            loss_scale=loss_scale,
             loss=loss,
             method=method,
             block_size=block_size,
@@ -157,6 +174,17 @@ class KFAC:
             interval_growth=interval_growth,
             seed=seed,
         )
+        if fisher == "empirical" and unlabeled_weight > 0:
+            raise ValueError(
+                'KFAC: fisher="empirical" sees no gradients of unlabelled rows: unlabeled_weight '
+                f'must be 0, got {unlabeled_weight!r}; or take fisher="mc"'
+            )
+        if isinstance(skip, str):
+            raise TypeError(
+                f"KFAC: skip must be an iterable of str, got the str {skip!r}: [{skip!r}]"
+            )
+        if not isinstance(trace_rule, (TraceRule, type(None))):
+            raise TypeError(f"KFAC: trace_rule must be a TraceRule or None, got {trace_rule!r}")
         self.model = model
         self.lr = lr
         self.rows = rows
@@ -166,6 +194,7 @@ class KFAC:
         self.inv_update_freq = inv_update_freq
         self.approx = approx
         self.fisher = fisher
+        self.loss_scale = loss_scale
         self.loss = loss
         self.method = method
         self.block_size = block_size
@@ -180,8 +209,7 @@ class KFAC:
         self._processes = Processes(process_group)
         self._interval = float(cov_update_freq)
         self._next_update = 0
-        self._pending: dict[Tensor, tuple[str, Any, Observation]] = {}
-        self._passes: list[tuple[list[SiteCall], Tensor]] = []
+        self._passes = Passes()
         self._cache = PathCache()
         self._loss_rows = LossRows(unlabeled_weight)
         self._generator: torch.Generator | None = None
@@ -218,20 +246,20 @@ class KFAC:
         if follows is not None:
             if loss is None:
                 raise ValueError("KFAC: damping=LevenbergMarquardt() needs step(loss), got None")
-            follows.look(loss)
+            follows.look(loss, self._blocks)
         self._update_factors()
         if not self._blocks:
             raise RuntimeError(
                 "KFAC.step needs a pass of the model in training mode, with gradients, before it"
             )
+        if follows is not None and loss is not None:
+            follows.note(self.n_steps, loss, self._blocks)
         self._add_penalty()
         pairs = []
         for block in self._blocks.values():
             gradient = block.gradient()
             if gradient is not None and block.a_inverse is not None:
                 pairs.append((block, gradient, block.precondition(gradient)))
-        if follows is not None and loss is not None:
-            follows.note(self.n_steps, loss, pairs)
         scale = self._trust_region(pairs)
         for block, _, value in pairs:
             block.write(value, scale)
@@ -254,6 +282,12 @@ class KFAC:
         KFAC
             Itself.
         """
+        if isinstance(self.damping, LevenbergMarquardt):
+            raise ValueError(
+                "KFAC.attach: damping=LevenbergMarquardt() needs the loss: call step(loss) yourself"
+            )
+        if self._attached is not None:
+            raise RuntimeError("KFAC.attach: it is attached already: close() it first")
         self._optimizer = optimizer
         self._attached = optimizer.register_step_pre_hook(self._before_step)
         return self
@@ -296,22 +330,30 @@ class KFAC:
         """Nu = min(1, sqrt(kl_clip / (lr^2 <v, V>))) (Ba et al. 2017, section 5)."""
         if self.kl_clip is None or not pairs:
             return None
-        lr = self.lr
-        if lr is None and self._optimizer is not None:
-            lr = float(self._optimizer.param_groups[0]["lr"])
-        if lr is None:
-            raise ValueError("KFAC: kl_clip needs lr, got None: give lr, attach(), or kl_clip=None")
+        rates = [self._rate(block) for block, _, _ in pairs]
         products = [
-            torch.dot(value.flatten(), gradient.to(value.dtype).flatten())
-            for _, gradient, value in pairs
+            torch.dot(value.flatten(), gradient.to(value.dtype).flatten()) * rate**2
+            for (_, gradient, value), rate in zip(pairs, rates, strict=True)
         ]
         total = products[0] if len(products) == 1 else torch.stack(products).sum()
         # 1 / sqrt(0) is infinite, and more than enough.
-        return total.clamp(min=0).mul(self._value(lr) ** 2 / self.kl_clip).rsqrt().clamp(max=1)
+        return total.clamp(min=0).div(self.kl_clip).rsqrt().clamp(max=1)
+
+    def _rate(self, block: Block) -> float:
+        """Step size of a block: of the optimizer, the largest that its parameters have."""
+        if self.lr is not None:
+            return self._value(self.lr)
+        if self._optimizer is None:
+            raise ValueError("KFAC: kl_clip needs lr, got None: give lr, attach(), or kl_clip=None")
+        mine = set(block.parameters)
+        groups = self._optimizer.param_groups
+        return max((float(g["lr"]) for g in groups if not mine.isdisjoint(g["params"])), default=0)
 
     # -- Factors -------------------------------------------------------------------------------
 
     def _is_due(self) -> bool:
+        if any(block.is_partly_fixed for block in self._blocks.values()):
+            return True
         if self._blocks and all(block.is_frozen for block in self._blocks.values()):
             return False
         return self.n_steps >= self._next_update
@@ -335,14 +377,32 @@ class KFAC:
             sites = trace(calls, loss_rows, len(output), self._cache)
         if not sites:
             return
-        if self.fisher == "empirical":
-            self._passes.append((sites, weights))
-            return
-        self._take(sites, weights, loss_rows, output)
+        parameters = [(site.site.weights or (site.site.bias,))[0] for site in sites]
+        if self.fisher == "empirical":  # kept by its graph until the gradients come
+            scale = self.loss_scale() if callable(self.loss_scale) else self.loss_scale
+            made = Pass(parameters, (sites, weights, scale))
+        else:
+            made = Pass(parameters, self._take(sites, weights, loss_rows, output))
+            self._passes.add(made)
+        kept_by = weakref.ref(self._passes)
 
-    def _take(self, sites: list[SiteCall], weights: Tensor, loss_rows: Any, output: Any) -> None:
+        def note(_: Tensor) -> None:
+            passes = kept_by()
+            if passes is not None:
+                passes.note_backward(made)
+
+        output.register_hook(note)
+
+    def _take(
+        self,
+        sites: list[SiteCall],
+        weights: Tensor,
+        loss_rows: Any,
+        output: Any,
+        loss_scale: float = 1.0,
+    ) -> Any:
         with torch.autocast(weights.device.type, enabled=False):
-            seen = observe(
+            return observe(
                 sites,
                 output,
                 loss_rows,
@@ -352,19 +412,34 @@ class KFAC:
                 loss=self.loss,
                 cache=self._cache,
                 generator=self._draws(weights.device),
+                loss_scale=loss_scale,
             )
-        for (name, site), observation in seen:
-            key = (site.weights or (site.bias,))[0]
-            if key in self._pending:
-                self._pending[key][2].add(observation)
-            else:
-                self._pending[key] = (name, site, observation)
+
+    def _pending(self) -> dict[Tensor, tuple[str, Any, Observation]]:
+        """What the passes since the last step say together, by the first parameter of a site."""
+        pending: dict[Tensor, tuple[str, Any, Observation]] = {}
+        for made in self._passes:
+            seen = made.seen
+            if self.fisher == "empirical":
+                sites, weights, scale = seen
+                seen = self._take(sites, weights, None, None, scale)
+            for (name, site), observation in seen:
+                key = (site.weights or (site.bias,))[0]
+                if key in pending:
+                    pending[key][2].add(observation)
+                else:
+                    pending[key] = (name, site, observation)
+        self._passes.clear()
+        return pending
 
     def _block(self, name: str, site: Any, observation: Observation) -> Block:
-        """The block of a site, made when it is first seen."""
-        for block in self._blocks.values():
-            if block.parameters[0] is (site.weights or (site.bias,))[0]:
+        """The block of a site, made when it is first seen with these parameters."""
+        parameters = {*site.weights} if site.bias is None else {*site.weights, site.bias}
+        for key, block in list(self._blocks.items()):
+            if parameters == {*block.parameters}:
                 return block
+            if parameters & {*block.parameters}:  # some are fixed now, or are no longer
+                del self._blocks[key]
         n_rows = int(self._processes.sum(torch.tensor(sum(map(len, observation.rows)))))
         block = Block(name, site.weights, site.bias, self.method, self.block_size, n_rows)
         self._blocks[name] = block
@@ -380,20 +455,25 @@ class KFAC:
         return self._generator
 
     def _update_factors(self) -> None:
-        for sites, weights in self._passes:  # of "empirical", whose gradients have come now
-            self._take(sites, weights, None, None)
-        self._passes.clear()
         damping = self._value(self.damping)
-        for name, site, seen in self._pending.values():
+        if not damping > 0:
+            raise ValueError(
+                f"KFAC: damping must be above 0, got {damping!r} at step {self.n_steps}"
+            )
+        has_seen = False
+        for name, site, seen in self._pending().values():
             block = self._block(name, site, seen)
-            if not block.is_frozen:
-                block.update(seen, self.ema, self._processes, self.trace_rule, damping)
-        if self._pending:
-            self._interval = min(self._interval * self.interval_growth, _LONGEST_INTERVAL)
+            has_seen |= block.is_frozen or block.update(
+                seen, self.ema, self._processes, self.trace_rule, damping
+            )
+        if has_seen:
+            longest = max(self.cov_update_freq, _LONGEST_INTERVAL)
+            self._interval = min(self._interval * self.interval_growth, longest)
             self._next_update = self.n_steps + round(self._interval)
-        self._pending.clear()
         for block in self._blocks.values():
-            if block.a_inverse is None or self.n_steps % self.inv_update_freq == 0:
+            if block.n_updates and (
+                block.a_inverse is None or self.n_steps % self.inv_update_freq == 0
+            ):
                 block.invert(damping)
         if not self._has_warned and self._blocks:
             self._has_warned = True
@@ -412,10 +492,18 @@ class KFAC:
         ]
 
     def _warn(self) -> None:
+        skipped = {
+            id(parameter)
+            for name, module in self.model.named_modules()
+            if name and self._is_skipped(name, module)
+            for parameter in module.parameters()
+        }
+        parameters = dict(self.model.named_parameters())
         others = [
             name
             for name in self._others()
-            if not any(pattern.search(name) for pattern in self.skip)
+            if id(parameters[name]) not in skipped
+            and not any(pattern.search(name) for pattern in self.skip)
         ]
         if others:
             warnings.warn(
@@ -487,7 +575,6 @@ class KFAC:
         if isinstance(self.damping, LevenbergMarquardt) and state["damping"] is not None:
             self.damping.load_state_dict(state["damping"])
         self._generator, self._generator_state = None, state["generator"]
-        self._pending.clear()
         self._passes.clear()
 
     def summary(self) -> str:
@@ -530,6 +617,7 @@ _CONSTRAINTS = {
     "inv_update_freq": int_at_least(1),
     "approx": one_of("reduce", "expand"),
     "fisher": one_of("mc", "exact", "empirical"),
+    "loss_scale": float_in(0, 1e30, "right"),
     "loss": one_of(*LOSSES),
     "method": one_of(*METHODS),
     "block_size": int_at_least(1),
@@ -543,6 +631,6 @@ _CONSTRAINTS = {
 
 def _check(**params: Any) -> None:
     """Check all numbers and names; schedules are checked by their use."""
-    schedules = ("lr", "damping", "weight_decay")
+    schedules = ("lr", "damping", "weight_decay", "loss_scale")
     given = {k: v for k, v in params.items() if not (k in schedules and callable(v))}
     check_params(given, {name: _CONSTRAINTS[name] for name in given}, owner="KFAC")

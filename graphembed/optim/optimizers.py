@@ -18,21 +18,17 @@ class _Preconditioned(torch.optim.Optimizer):  # type: ignore[misc]
     preconditioner: KFAC
 
     def _precondition_by(self, model: nn.Module, options: dict[str, Any]) -> None:
-        # The penalty belongs to the gradient before it is preconditioned.
-        for group in self.param_groups:
-            group["l2"] = group["weight_decay"]
-            group["weight_decay"] = 0.0
-        parameters = dict(model.named_parameters())
-
-        def decay(name: str) -> float:
-            for group in self.param_groups:
-                if any(p is parameters[name] for p in group["params"]):
-                    return float(group["l2"])
-            return 0.0
-
-        has_decay = any(group["l2"] for group in self.param_groups)
-        self.preconditioner = KFAC(model, weight_decay=decay if has_decay else 0.0, **options)
+        self.preconditioner = KFAC(model, **options)
         self.preconditioner._optimizer = self
+
+    def _penalty(self) -> Callable[[str], float] | float:
+        """The penalties of the groups now, by name of the parameter."""
+        if not any(group["weight_decay"] for group in self.param_groups):
+            return 0.0
+        by_parameter = {p: g["weight_decay"] for g in self.param_groups for p in g["params"]}
+        named = self.preconditioner.model.named_parameters()
+        by_name = {name: float(by_parameter.get(p, 0.0)) for name, p in named}
+        return by_name.__getitem__
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Precondition the gradients, and change the parameters.
@@ -51,9 +47,25 @@ class _Preconditioned(torch.optim.Optimizer):  # type: ignore[misc]
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
+        self.preconditioner.weight_decay = self._penalty()
         self.preconditioner.step(loss)
-        super().step()
+        # The penalty belongs to the gradient before it is preconditioned.
+        penalties = [group["weight_decay"] for group in self.param_groups]
+        for group in self.param_groups:
+            group["weight_decay"] = 0.0
+        try:
+            self._move()
+        finally:
+            for group, penalty in zip(self.param_groups, penalties, strict=True):
+                group["weight_decay"] = penalty
         return loss
+
+    def _move(self) -> None:
+        """The base's step, without the hooks of the step that torch may have wrapped it in."""
+        step: Any = super().step.__func__
+        if getattr(step, "hooked", False):
+            step = step.__wrapped__
+        step(self)
 
     def state_dict(self) -> dict[str, Any]:
         """State of the parameters, and "preconditioner", that of `KFAC`.

@@ -1,0 +1,234 @@
+"""What a step makes of the passes before it: skipped, scaled, non-finite and accumulated ones."""
+
+import gc
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from optim_helpers import Chain, gcn, graph, seeded  # noqa: E402
+from torch.nn import functional as F  # noqa: E402, N812
+
+from graphembed.nn import GCNConv  # noqa: E402
+from graphembed.optim import KFAC, KFACSGD, TraceRule  # noqa: E402
+from graphembed.optim._recorder import Output  # noqa: E402
+
+ROWS = torch.arange(5)
+Y = torch.tensor([0, 1, 2, 0, 1])
+EDGES, X = graph()
+
+
+def backward(model, x=X):
+    model.zero_grad()
+    F.cross_entropy(model(x, EDGES)[ROWS], Y).backward()
+
+
+@pytest.mark.parametrize("fisher", ["mc", "exact", "empirical"])
+def test_passes_are_not_kept(fisher):
+    model = gcn()
+    pre = KFAC(model, 0.01, rows=ROWS, fisher=fisher, interval_growth=1.0)
+    counts = []
+    for _ in range(3):
+        for _ in range(5):
+            backward(model)
+            pre.step()
+        gc.collect()
+        counts.append(sum(type(kept) is Output for kept in gc.get_objects()))
+    assert counts[0] == counts[1] == counts[2] < 8
+    pre.close()
+
+
+def test_a_change_that_is_no_number_freezes_nothing():
+    rule = TraceRule(min_updates=1)
+    assert rule.decide(float("nan"), 10) == "reuse"
+    assert rule.decide(0.0, 10) == "freeze"
+    model = gcn()
+    options = {"trace_rule": TraceRule(w1=0.0, w2=0.0, min_updates=1), "interval_growth": 1.0}
+    with KFAC(model, 0.1, rows=ROWS, **options) as pre:
+        for features in (X, X, X * float("nan"), X):
+            backward(model, features)
+            pre.step()
+    assert not any(block.is_frozen for block in pre.blocks)
+
+
+def test_cosine_is_that_of_the_raw_gradient():
+    model = seeded(lambda: Chain([GCNConv(4, 3, bias=False), GCNConv(3, 3)]))
+    with KFAC(model, 0.1, rows=ROWS, damping=1e-4, kl_clip=None) as pre:
+        backward(model)
+        raw = model.layers[0].lin.weight.grad.clone()
+        pre.step()
+    wanted = F.cosine_similarity(raw.flatten(), model.layers[0].lin.weight.grad.flatten(), dim=0)
+    assert float(wanted) < 0.99
+    assert pre.metrics()["layers.0"]["cosine"] == pytest.approx(float(wanted))
+
+
+def test_long_intervals_between_updates_are_kept():
+    model = gcn()
+    due = []
+    with KFAC(model, 0.01, rows=ROWS, cov_update_freq=150) as pre:
+        for n in range(310):
+            pre.n_steps = n
+            if pre._is_due():
+                backward(model)
+                pre._update_factors()
+                due.append(n)
+    assert due == [0, 150, 300]
+
+
+@pytest.mark.parametrize("fisher", ["mc", "empirical"])
+@pytest.mark.parametrize("zero_first", [True, False])
+def test_passes_of_a_step_that_a_scaler_leaves_out_do_not_count(fisher, zero_first):
+    model = gcn()
+    optimizer = KFACSGD(model, rows=ROWS, fisher=fisher)
+    scaler = torch.amp.GradScaler("cpu", init_scale=1.0)
+    for scale in (float("inf"), float("inf"), 1.0):
+        if zero_first:
+            optimizer.zero_grad()
+        value = F.cross_entropy(model(X, EDGES)[ROWS], Y) * scale
+        optimizer.zero_grad()
+        scaler.scale(value).backward()
+        assert len(optimizer.preconditioner._passes) == 1
+        scaler.step(optimizer)
+        scaler.update(1.0)
+    assert [block.n_updates for block in optimizer.preconditioner.blocks] == [1, 1, 1]
+
+
+def test_passes_of_one_backward_pass_or_of_accumulated_gradients_all_count():
+    model = gcn()
+    with KFAC(model, 0.1, rows=ROWS) as pre:
+        values = [F.cross_entropy(model(X, EDGES)[ROWS], Y) for _ in range(2)]
+        sum(values).backward()
+        assert len(pre._passes) == 2
+        F.cross_entropy(model(X, EDGES)[ROWS], Y).backward()
+        assert len(pre._passes) == 3
+        pre.step()
+        assert len(pre._passes) == 0
+
+
+def test_passes_without_a_step_do_not_pile_up():
+    model = gcn(dims=(4, 3))
+    for fisher, most in (("mc", 1024), ("empirical", 0)):
+        with KFAC(model, 0.1, rows=ROWS, fisher=fisher) as pre:
+            for _ in range(1100):
+                model(X, EDGES)
+            assert len(pre._passes) == most
+
+
+def test_empirical_factors_know_the_scale_of_the_loss():
+    found = []
+    for scale in (1.0, 2.0**12):
+        model = gcn()
+        scaler = torch.amp.GradScaler("cpu", init_scale=scale)
+        optimizer = KFACSGD(model, rows=ROWS, fisher="empirical", loss_scale=scaler.get_scale)
+        for _ in range(3):
+            optimizer.zero_grad()
+            scaler.scale(F.cross_entropy(model(X, EDGES)[ROWS], Y)).backward()
+            scaler.step(optimizer)
+            scaler.update()
+        found.append([p.detach() for p in model.parameters()])
+    for a, b in zip(*found, strict=True):
+        torch.testing.assert_close(a, b)
+    with pytest.raises(ValueError, match="loss_scale must be"):
+        KFAC(gcn(), loss_scale=0.0)
+
+
+def test_empirical_factors_of_unlabelled_rows_are_refused():
+    with pytest.raises(ValueError, match="unlabeled_weight must be 0"):
+        KFAC(gcn(), fisher="empirical", unlabeled_weight=0.5)
+
+
+def test_parameters_that_are_fixed_later_leave_their_block():
+    model, other = gcn(), gcn()
+    other.layers[0].bias.requires_grad_(False)
+    with KFAC(model, 0.1, rows=ROWS, fisher="exact", damping=1e-4, kl_clip=None) as pre:
+        backward(model)
+        pre.step()
+        model.layers[0].bias.requires_grad_(False)
+        backward(model)
+        pre.step()
+        assert [block.d_in for block in pre.blocks] == [4, 4, 4]
+        model.layers[0].bias.requires_grad_(True)
+    with KFAC(other, 0.1, rows=ROWS, fisher="exact", damping=1e-4, kl_clip=None) as pre:
+        backward(other)
+        pre.step()
+    for a, b in zip(model.parameters(), other.parameters(), strict=True):
+        if b.grad is not None:
+            torch.testing.assert_close(a.grad, b.grad)
+
+
+def test_a_parameter_without_gradient_does_not_leave_the_others_raw():
+    model = gcn()
+    with KFAC(model, 0.1, rows=ROWS, damping=1e-4, kl_clip=None) as pre:
+        backward(model)
+        model.layers[0].bias.grad = None
+        raw = model.layers[0].lin.weight.grad.clone()
+        pre.step()
+    assert model.layers[0].bias.grad is None
+    assert not torch.allclose(model.layers[0].lin.weight.grad, raw)
+
+
+# -- Groups of parameters ----------------------------------------------------------------------
+
+
+def test_groups_may_come_and_change_later():
+    found = []
+    for is_late in (False, True):
+        model = gcn()
+        first, *others = model.parameters()
+        groups = [{"params": [first]}, {"params": others, "weight_decay": 0.3}]
+        if is_late:
+            optimizer = KFACSGD(model, rows=ROWS, params=groups[:1])
+            optimizer.add_param_group(groups[1])
+        else:
+            optimizer = KFACSGD(model, rows=ROWS, params=groups, weight_decay=0.1)
+            assert optimizer.param_groups[0]["weight_decay"] == 0.1
+        optimizer.param_groups[0]["weight_decay"] = 0.2
+        for _ in range(2):
+            backward(model)
+            optimizer.step()
+        assert [group["weight_decay"] for group in optimizer.param_groups] == [0.2, 0.3]
+        found.append([p.detach() for p in model.parameters()])
+    other = gcn()
+    decay = dict.fromkeys([name for name, _ in other.named_parameters()], 0.3)
+    decay[next(iter(decay))] = 0.2
+    pre = KFAC(other, 0.03, rows=ROWS, weight_decay=decay.__getitem__)
+    plain = torch.optim.SGD(other.parameters(), lr=0.03, momentum=0.9)
+    for _ in range(2):
+        backward(other)
+        pre.step()
+        plain.step()
+    for a, b, c in zip(*found, other.parameters(), strict=True):
+        torch.testing.assert_close(a, b)
+        torch.testing.assert_close(a, c.detach())
+
+
+def test_hooks_of_a_step_run_once():
+    model = gcn()
+    torch.optim.SGD(model.parameters(), lr=0.1)  # torch wraps the step of its class
+    optimizer = KFACSGD(model, rows=ROWS)
+    calls = []
+    optimizer.register_step_pre_hook(lambda *_: calls.append("before"))
+    optimizer.register_step_post_hook(lambda *_: calls.append("after"))
+    backward(model)
+    optimizer.step()
+    assert calls == ["before", "after"]
+
+
+def test_kl_clip_takes_the_step_size_of_every_group():
+    model = gcn()
+    parts = [list(layer.parameters()) for layer in model.layers]
+    groups = [{"params": p, "lr": lr} for p, lr in zip(parts, (0.1, 1.0, 5.0), strict=True)]
+    optimizer = torch.optim.SGD(groups, lr=0.1)
+    with KFAC(model, rows=ROWS, kl_clip=1e-4).attach(optimizer) as pre:
+        backward(model)
+        raw = [[p.grad.clone() for p in part] for part in parts]
+        optimizer.step()
+    products = [
+        sum((p.grad * g).sum() for p, g in zip(part, grads, strict=True))
+        for part, grads in zip(parts, raw, strict=True)
+    ]
+    # The gradients hold nu v, of which nu^2 lr^2 <v, V> is bounded.
+    total = sum(lr**2 * v for lr, v in zip((0.1, 1.0, 5.0), products, strict=True))
+    scale = pre.metrics()["layers.0"]["scale"]
+    assert scale < 1
+    assert float(scale * total) == pytest.approx(1e-4)
