@@ -24,8 +24,8 @@ def register_layer(
     Parameters
     ----------
     layer : type
-        Subclass of `torch.nn.Module`; its own subclasses are meant, too. (Those of
-        `torch.nn.Linear` are known only while they have its ``forward``.)
+        Subclass of `torch.nn.Module`; its own subclasses are meant, too. Those of
+        `torch.nn.Linear` are known only while they have its ``forward``.
     linear_sites : callable
         Called with the module and the arguments of its ``forward``; returns a `LayerSites`.
     site_outputs : callable, optional
