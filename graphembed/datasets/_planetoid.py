@@ -34,11 +34,13 @@ def load_planetoid(
 ) -> NodeDataset:
     """Load a citation graph with features, classes and the masks of its benchmark.
 
-    | name | nodes | edges | features | classes | public split |
-    |---|---|---|---|---|---|
-    | cora | 2,708 | 5,278 | 1,433 | 7 | 140 / 500 / 1,000 |
-    | citeseer | 3,327 | 4,552 | 3,703 | 6 | 120 / 500 / 1,000 |
-    | pubmed | 19,717 | 44,324 | 500 | 3 | 60 / 500 / 1,000 |
+    ========  ======  ======  ========  =======  =================
+    name      nodes   edges   features  classes  public split
+    ========  ======  ======  ========  =======  =================
+    cora      2,708   5,278   1,433     7        140 / 500 / 1,000
+    citeseer  3,327   4,552   3,703     6        120 / 500 / 1,000
+    pubmed    19,717  44,324  500       3        60 / 500 / 1,000
+    ========  ======  ======  ========  =======  =================
 
     Parameters
     ----------
