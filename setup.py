@@ -21,6 +21,7 @@ KERNELS = "graphembed/_kernels"
 DEBUG = os.environ.get("GRAPHEMBED_DEBUG", "0") not in ("", "0")
 NO_OPENMP = os.environ.get("GRAPHEMBED_NO_OPENMP", "0") not in ("", "0")
 MSVC = sys.platform == "win32"
+N_CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 # A free-threaded interpreter has no stable ABI.
 ABI3 = not sysconfig.get_config_var("Py_GIL_DISABLED")
 
@@ -102,7 +103,7 @@ setup(
         },
     ),
     options={
-        "build_ext": {"force": True},
+        "build_ext": {"force": True, "parallel": N_CORES},
         **({"bdist_wheel": {"py_limited_api": "cp311"}} if ABI3 else {}),
     },
 )
