@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 import graphembed
+from graphembed import DatasetNotFoundError, datasets
 from graphembed._kernels._build import SANITIZED
 
 ROOT = Path(__file__).parents[1]
@@ -187,11 +188,22 @@ def readme_blocks(language: str) -> list[str]:
 @pytest.mark.slow
 @pytest.mark.skipif(SANITIZED, reason="takes many minutes under the sanitizers")
 def test_python_of_the_readme_runs(tmp_path: Path) -> None:
-    (start,) = readme_blocks("python")
+    start, _ = readme_blocks("python")
     assert len(start.splitlines()) <= 12
     output = run(sys.executable, "-W", "error", "-c", start, cwd=tmp_path)
     assert "128)" in output
     assert (tmp_path / "imports.gemb").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.data
+def test_graph_networks_of_the_readme_run(tmp_path: Path) -> None:
+    try:
+        datasets.load_planetoid("cora", download=False)
+    except DatasetNotFoundError as error:
+        pytest.skip(f"needs Cora below GRAPHEMBED_DATA: {error}")
+    _, networks = readme_blocks("python")
+    assert 0.79 < float(run(sys.executable, "-W", "error", "-c", networks, cwd=tmp_path)) < 0.84
 
 
 @pytest.mark.slow
