@@ -70,7 +70,7 @@ def test_long_intervals_between_updates_are_kept():
             pre.n_steps = n
             if pre._is_due():
                 backward(model)
-                pre._update_factors()
+                pre._curvature.update(n, 1e-3)
                 due.append(n)
     assert due == [0, 150, 300]
 
@@ -87,7 +87,7 @@ def test_passes_of_a_step_that_a_scaler_leaves_out_do_not_count(fisher, zero_fir
         value = F.cross_entropy(model(X, EDGES)[ROWS], Y) * scale
         optimizer.zero_grad()
         scaler.scale(value).backward()
-        assert len(optimizer.preconditioner._passes) == 1
+        assert len(optimizer.preconditioner._curvature.passes) == 1
         scaler.step(optimizer)
         scaler.update(1.0)
     assert [block.n_updates for block in optimizer.preconditioner.blocks] == [1, 1, 1]
@@ -98,11 +98,11 @@ def test_passes_of_one_backward_pass_or_of_accumulated_gradients_all_count():
     with KFAC(model, 0.1, rows=ROWS) as pre:
         values = [F.cross_entropy(model(X, EDGES)[ROWS], Y) for _ in range(2)]
         sum(values).backward()
-        assert len(pre._passes) == 2
+        assert len(pre._curvature.passes) == 2
         F.cross_entropy(model(X, EDGES)[ROWS], Y).backward()
-        assert len(pre._passes) == 3
+        assert len(pre._curvature.passes) == 3
         pre.step()
-        assert len(pre._passes) == 0
+        assert len(pre._curvature.passes) == 0
 
 
 def test_passes_without_a_step_do_not_pile_up():
@@ -111,7 +111,7 @@ def test_passes_without_a_step_do_not_pile_up():
         with KFAC(model, 0.1, rows=ROWS, fisher=fisher) as pre:
             for _ in range(1100):
                 model(X, EDGES)
-            assert len(pre._passes) == most
+            assert len(pre._curvature.passes) == most
 
 
 def test_empirical_factors_know_the_scale_of_the_loss():
