@@ -181,11 +181,10 @@ class Block:
     def _update_rows(self, rows: Tensor, mass: Tensor, decay: float) -> None:
         # Unscaled rows are compared, which are the same object on a fixed graph.
         factor: Any = self.a
-        if self._last_rows is rows:
+        if self._last_rows is rows and factor.is_constant:
             return
         self._last_rows = rows
-        if factor.update(rows / mass.sqrt(), decay):
-            self.a_inverse = None
+        factor.update(rows / mass.sqrt(), decay)
 
     def values(self) -> Tensor:
         """A copy of the parameters side by side, of shape (d_out, d_in)."""
@@ -215,8 +214,6 @@ class Block:
             self.a_inverse = BlockInverse.of(
                 a, a_damping, old if isinstance(old, BlockInverse) else None
             )
-        elif isinstance(old, DualInverse):
-            self.a_inverse = old.with_damping(a_damping)
         else:
             self.a_inverse = DualInverse.of(a, a_damping)
         self.g_inverse = BlockInverse.of(g, g_damping, self.g_inverse)

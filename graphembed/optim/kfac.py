@@ -46,7 +46,7 @@ class KFAC(Options):
         Steps between the first updates of the factors; see `interval_growth`.
     inv_update_freq : int, default=1
         Steps between updates of the inverses, which are made only where factors or damping have
-        changed.
+        changed; the first is made at once.
     approx : {"reduce", "expand"}, default="reduce"
         A of the rows ``u_i = sum_r P_ir [a_r, 1]``, one for each row i of the loss, with P the
         propagation from the layer to the loss; or of the single rows ``a_r``, weighed by
