@@ -121,9 +121,9 @@ def test_an_average_of_more_rows_than_fit_keeps_the_largest_eigenvalues():
         factor.update(part, 0.5)
     assert len(factor.matrix()) == 12
     both = torch.cat([rows[10:20] * 0.5**0.5, rows[:10] * 0.5**0.5])
-    u, s, v = torch.linalg.svd(both, full_matrices=False)
+    _, s, v = torch.linalg.svd(both, full_matrices=False)
     kept = torch.cat([rows[20:] * 0.5**0.5, s[:12, None] * v[:12] * 0.5**0.5])
-    u, s, v = torch.linalg.svd(kept, full_matrices=False)
+    _, s, v = torch.linalg.svd(kept, full_matrices=False)
     wanted = v[:12].t() @ torch.diag(s[:12] ** 2) @ v[:12]
     torch.testing.assert_close(factor.matrix().t() @ factor.matrix(), wanted)
 

@@ -43,12 +43,22 @@ class Observation:
     gram: Tensor
     g_mass: Tensor
 
-    def add(self, other: "Observation") -> None:
-        """Take in what another pass has seen."""
-        self.rows = [*self.rows, *other.rows]
-        self.a_mass = self.a_mass + other.a_mass
-        self.gram = self.gram + other.gram
-        self.g_mass = self.g_mass + other.g_mass
+    @classmethod
+    def total(cls, several: "Sequence[Observation]") -> "Observation":
+        """What several passes have seen together, at least one."""
+        found = several[0]
+        for other in several[1:]:
+            found = cls(
+                [*found.rows, *other.rows],
+                found.a_mass + other.a_mass,
+                found.gram + other.gram,
+                found.g_mass + other.g_mass,
+            )
+        return found
+
+    def is_finite(self) -> bool:
+        """Whether there are numbers only; waits for the device."""
+        return all(bool(tensor.isfinite().all()) for tensor in (*self.rows, self.gram))
 
 
 class Block:

@@ -128,11 +128,9 @@ class Curvature:
         """
         options = self._options
         has_seen = False
-        for name, site, seen in self._pending().values():
-            block = self._block(name, site, seen)
-            has_seen |= block.is_frozen or block.update(
-                seen, options.ema, self._processes, options.trace_rule, damping
-            )
+        for name, site, observations in self._pending().values():
+            block = self._block(name, site, observations)
+            has_seen |= block.is_frozen or self._take_in(block, observations, damping)
         if has_seen:
             longest = max(options.cov_update_freq, _LONGEST_INTERVAL)
             self.interval = min(self.interval * options.interval_growth, longest)
@@ -143,9 +141,24 @@ class Curvature:
             ):
                 block.invert(damping)
 
-    def _pending(self) -> dict[Tensor, tuple[str, Any, Observation]]:
-        """What the passes since the last step say together, by the first parameter of a site."""
-        pending: dict[Tensor, tuple[str, Any, Observation]] = {}
+    def _take_in(self, block: Block, observations: list[Observation], damping: float) -> bool:
+        """Whether they, or those of them that are finite, were taken into the running averages."""
+        options = self._options
+
+        def update(several: list[Observation]) -> bool:
+            seen = Observation.total(several)
+            return block.update(seen, options.ema, self._processes, options.trace_rule, damping)
+
+        if update(observations):
+            return True
+        if len(observations) == 1 or self._processes.count > 1:
+            return False
+        finite = [seen for seen in observations if seen.is_finite()]
+        return bool(finite) and update(finite)
+
+    def _pending(self) -> dict[Tensor, tuple[str, Any, list[Observation]]]:
+        """What the passes since the last step have seen, by the first parameter of a site."""
+        pending: dict[Tensor, tuple[str, Any, list[Observation]]] = {}
         for made in self.passes:
             seen = made.seen
             if self._options.fisher == "empirical":
@@ -153,14 +166,11 @@ class Curvature:
                 seen = self._take(sites, weights, None, None, scale)
             for (name, site), observation in seen:
                 key = (site.weights or (site.bias,))[0]
-                if key in pending:
-                    pending[key][2].add(observation)
-                else:
-                    pending[key] = (name, site, observation)
+                pending.setdefault(key, (name, site, []))[2].append(observation)
         self.passes.clear()
         return pending
 
-    def _block(self, name: str, site: Any, observation: Observation) -> Block:
+    def _block(self, name: str, site: Any, observations: list[Observation]) -> Block:
         """The block of a site, made when it is first seen with these parameters."""
         parameters = {*site.weights} if site.bias is None else {*site.weights, site.bias}
         for key, block in list(self.blocks.items()):
@@ -168,7 +178,9 @@ class Curvature:
                 return block
             if parameters & {*block.parameters}:  # some are fixed now, or are no longer
                 del self.blocks[key]
-        n_rows = int(self._processes.sum(torch.tensor(sum(map(len, observation.rows)))))
+        rows = [rows for seen in observations for rows in seen.rows]
+        count = torch.tensor(sum(map(len, rows)), device=rows[0].device)  # NCCL has no other
+        n_rows = int(self._processes.sum(count))
         options = self._options
         block = Block(name, site.weights, site.bias, options.method, options.block_size, n_rows)
         self.blocks[name] = block

@@ -109,7 +109,8 @@ class KFAC(Options):
     the Fisher information, and only different numbers of rows are noticed.
 
     A pass counts if its gradients are there at the step: those of a step left out by a gradient
-    scaler do not, nor does a pass that is not finite.
+    scaler do not, nor does a pass that is not finite, whatever becomes of its gradients. Of several
+    accumulated passes the finite ones count, but among several processes none of this step.
 
     Inputs that `Dropout` has made are taken from before it, so that a first layer's A is computed
     once on a fixed graph. In-place operations on outputs, gradient accumulation and modules that
