@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from graphembed.optim._block import Block
-from graphembed.optim._checkpoint import load_blocks, save_blocks
+from graphembed.optim._checkpoint import Saved, read, save_blocks
 from graphembed.optim._curvature import Curvature
 from graphembed.optim._damping import LevenbergMarquardt
 from graphembed.optim._doubts import Doubts
@@ -301,18 +301,28 @@ class KFAC(Options):
         Parameters
         ----------
         state : dict
-            From `state_dict`, of a model with the same parameters.
+            From `state_dict`, of a model with the same parameters and an engine with the same
+            `method`. From another kind of device it has all but the drawn targets, which begin
+            anew.
 
         Raises
         ------
         ValueError
-            If the model has no parameter of a name.
+            If a field is missing, or of another kind or shape than this model's; the message names
+            the layer and the field, and nothing has changed.
         """
-        blocks = load_blocks(state["blocks"], self.model)
-        self._curvature.restore(blocks, state["interval"], state["generator"])
-        self.n_steps = state["n_steps"]
-        if isinstance(self.damping, LevenbergMarquardt) and state["damping"] is not None:
-            self.damping.load_state_dict(state["damping"])
+        self._restore(self._read(state))
+
+    def _read(self, state: Any) -> Saved:
+        """What a state says, checked."""
+        layers = [name for name, _ in self._recorder.layers.values()]
+        return read(state, self.model, layers, self.method, self.block_size)
+
+    def _restore(self, saved: Saved) -> None:
+        self._curvature.restore(saved.blocks, saved.interval, saved.generator)
+        self.n_steps = saved.n_steps
+        if isinstance(self.damping, LevenbergMarquardt) and saved.damping is not None:
+            self.damping.load_state_dict(saved.damping)
 
     def summary(self) -> str:
         """A table of the blocks, and the parameters that are in none.
