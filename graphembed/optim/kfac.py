@@ -37,7 +37,8 @@ class KFAC(Options):
         Step size of the optimizer, read by `kl_clip`; by default that of the attached one.
     rows : Tensor of bool, shape (n_outputs,), or of integers, optional
         Rows of the output that the loss is the mean of; by default all, as on restricted blocks and
-        mini-batches. May be set anew before any pass: ``pre.rows = mask``.
+        mini-batches. A number that is there twice counts twice, as in ``output[rows]``. May be set
+        anew before any pass: ``pre.rows = mask``.
     damping : float or callable, default=1e-3
         lambda: what is added to the eigenvalues of ``A (x) G``; as a callable, of the step.
     ema : float, default=0.95
