@@ -128,13 +128,43 @@ def test_wrong_types_are_named():
         model(x, edges)
 
 
-def test_a_damping_that_falls_to_zero_is_refused():
+@pytest.mark.parametrize(("option", "value"), [("damping", 0.0), ("ema", 1.0), ("kl_clip", -1.0)])
+def test_what_schedules_give_is_checked(option, value):
     edges, x = graph()
     model = gcn()
-    with KFAC(model, 0.1, rows=ROWS, damping=lambda step: 0.0, method="dual") as pre:
+    with KFAC(model, 0.1, rows=ROWS, method="dual", **{option: lambda step: value}) as pre:
         backward(model, x, edges)
-        with pytest.raises(ValueError, match="damping must be above 0"):
+        with pytest.raises(ValueError, match=f"{option} must be .*, got {value} .* at step 0"):
             pre.step()
+
+
+def test_schedules_are_of_the_step():
+    edges, x = graph()
+    constant = {"ema": 0.5, "kl_clip": 1e-4, "damping": 0.01, "lr": 0.3}
+    found, steps = [], []
+    for options in (constant, {name: at_steps(v, steps) for name, v in constant.items()}):
+        model = gcn()
+        pre, optimizer = start(model, interval_growth=1.0, **options)
+        train(model, pre, optimizer, x, edges, 3)
+        pre.close()
+        found.append(parameters(model))
+    assert_same(*found)
+    assert set(steps) == {(v, step) for v in constant.values() for step in range(3)}
+    free = gcn()
+    pre, optimizer = start(free, kl_clip=lambda step: None if step else 1e-9)
+    train(free, pre, optimizer, x, edges, 1)
+    assert pre.metrics()["layers.0"]["scale"] < 1
+    train(free, pre, optimizer, x, edges, 1)
+    assert pre.metrics()["layers.0"]["scale"] == 1.0
+    pre.close()
+
+
+def at_steps(value, steps):
+    def schedule(step):
+        steps.append((value, step))
+        return value
+
+    return schedule
 
 
 def test_layers_skipped_by_class_are_not_warned_of():

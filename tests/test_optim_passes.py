@@ -70,7 +70,7 @@ def test_long_intervals_between_updates_are_kept():
             pre.n_steps = n
             if pre._is_due():
                 backward(model)
-                pre._curvature.update(n, 1e-3)
+                pre._curvature.update(n)
                 due.append(n)
     assert due == [0, 150, 300]
 
