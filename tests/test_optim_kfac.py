@@ -13,6 +13,8 @@ from optim_helpers import N_NODES, Chain, gcn, graph  # noqa: E402
 from torch import nn  # noqa: E402
 from torch.nn import functional as F  # noqa: E402, N812
 
+from graphembed import Graph  # noqa: E402
+from graphembed.estimators import NodeClassifier  # noqa: E402
 from graphembed.nn import GCNConv, SparseMatrix  # noqa: E402
 from graphembed.nn.models import GCN  # noqa: E402
 from graphembed.optim import (  # noqa: E402
@@ -609,3 +611,33 @@ def test_registered_layers_are_known():
         assert pre.blocks[0].d_in == 4
     with pytest.raises(TypeError, match="layer must be"):
         register_layer(Scaled(), sites)
+
+
+@pytest.mark.parametrize("optimizer", ["kfac", "ngd", "thor"])
+def test_a_fitted_classifier_has_a_model_without_hooks(optimizer):
+    edges, x = graph()
+    fitted = NodeClassifier(optimizer=optimizer, epochs=2, random_state=0)
+    fitted.fit(Graph.from_edges(edges.t().numpy(), nodes=range(N_NODES)), x.numpy(), [0, 1] * 7)
+    for model in (fitted.model_, copy.deepcopy(fitted.model_)):
+        for module in model.modules():
+            assert not module._forward_hooks
+            assert not module._forward_pre_hooks
+            assert not module._forward_hooks_with_kwargs
+    copied = pickle.loads(pickle.dumps(fitted.model_))
+    for a, b in zip(copied.parameters(), fitted.model_.parameters(), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_a_fit_that_ends_early_leaves_no_hooks():
+    edges, x = graph()
+    seen = []
+
+    def stop(model, record):
+        seen.append(model)
+        raise KeyboardInterrupt
+
+    classifier = NodeClassifier(optimizer="kfac", epochs=2, random_state=0, callbacks=[stop])
+    g = Graph.from_edges(edges.t().numpy(), nodes=range(N_NODES))
+    with pytest.raises(KeyboardInterrupt):
+        classifier.fit(g, x.numpy(), [0, 1] * 7)
+    assert not any(m._forward_hooks or m._forward_pre_hooks for m in seen[0].modules())
