@@ -98,6 +98,8 @@ class KFAC(Options):
     A: O(m d_in^2) time and O(d_in^2) memory for m rows ("dual": O(m^2 d_in) and O(m d_in); "thor":
     O(m d_in block_size) and O(d_in block_size)); G: O(n d_out^2).
 
+    Steps in which factors are updated wait for the device; others do not.
+
     On a graph the backward pass adds up the losses of several labelled nodes in one row. Drawn
     targets are independent, so that their mixed terms vanish in the mean; those of "empirical" do
     not, and it is biased by them where labelled nodes are neighbours.
