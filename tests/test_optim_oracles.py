@@ -26,12 +26,17 @@ from graphembed.nn import (  # noqa: E402
     PinSageConv,
     SAGEConv,
     SparseMatrix,
+    _sites,
 )
 from graphembed.nn._sites import dense_product, selection  # noqa: E402
 from graphembed.optim import KFAC  # noqa: E402
 from graphembed.optim._layers import find_layer  # noqa: E402
 
 ROWS = torch.arange(5)
+
+
+def projected(a, b):
+    return SAGEConv(a, b, project=True)
 
 
 def updates(pre):
@@ -351,6 +356,58 @@ def test_empirical_fisher_is_biased_where_labelled_nodes_are_neighbours():
     exact, _ = run(model, x, edges, None, fisher="exact", **options)
     drawn, _ = run(model, x, edges, None, fisher="mc", n_passes=800, **options)
     assert relative_error(drawn.blocks[1].g.value, exact.blocks[1].g.value) < 0.15
+
+
+# -- Large graphs ------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def no_products(monkeypatch):
+    monkeypatch.setattr(_sites, "MAX_PRODUCTS", -(10**9))
+
+
+@pytest.mark.parametrize("make", [GCNConv, SAGEConv, lambda a, b: ChebConv(a, b, K=4)])
+@pytest.mark.parametrize("is_sparse", [False, True])
+def test_inputs_are_the_same_where_products_are_too_large(make, is_sparse, monkeypatch):
+    edges, x = graph()
+    rows = SparseMatrix.from_torch(x.to_sparse_csr()) if is_sparse else x
+    usual, _ = run(seeded(lambda: Chain([make(4, 3)])), rows, edges, ROWS)
+    for most in (-40, -(10**9)):  # beside the entries: some rows at a time, and single ones
+        monkeypatch.setattr(_sites, "MAX_PRODUCTS", most)
+        found, _ = run(seeded(lambda: Chain([make(4, 3)])), rows, edges, ROWS)
+        for a, b in zip(usual.blocks, found.blocks, strict=True):
+            torch.testing.assert_close(kronecker(a), kronecker(b), rtol=1e-12, atol=1e-14)
+
+
+def test_weights_of_rows_are_those_of_expand_after_one_propagation(monkeypatch):
+    edges, x = graph()
+    usual, _ = run(gcn(dims=(4, 3, 3)), x, edges, ROWS, approx="expand")
+    monkeypatch.setattr(_sites, "MAX_PRODUCTS", -(10**9))
+    for approx in ("expand", "reduce"):
+        with pytest.warns(UserWarning, match="too many entries on this graph") as told:
+            found, _ = run(gcn(dims=(4, 3, 3)), x, edges, ROWS, approx=approx, n_passes=2)
+        assert len(told) == 1
+        for a, b in zip(usual.blocks, found.blocks, strict=True):
+            torch.testing.assert_close(kronecker(a), kronecker(b), rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.filterwarnings("ignore:KFAC. the propagation")
+@pytest.mark.usefixtures("no_products")
+@pytest.mark.parametrize(
+    "make",
+    [GCNConv, SAGEConv, lambda a, b: ChebConv(a, b, K=3), projected],
+    ids=["gcn", "sage", "cheb", "projected"],
+)
+def test_nodes_that_no_label_can_reach_do_not_count_by_weights_either(make):
+    edges, x = graph()
+    more = torch.cat([edges, torch.tensor([[N_NODES, N_NODES + 1], [N_NODES + 1, N_NODES]])], 1)
+    inputs = [(x, edges), (torch.cat([x, 9 * torch.ones(2, 4).double()]), more)]
+    found = []
+    for args in inputs:
+        model = seeded(lambda: Chain([make(4, 3), make(3, 3), make(3, 3)]))
+        found.append(updates(run(model, *args, ROWS)[0]))
+    for a, b in zip(*found, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-12)
 
 
 # -- Invariances -------------------------------------------------------------------------------
