@@ -99,6 +99,7 @@ class Block:
         self.n_inversions = 0
         self.is_frozen = False
         self._last_rows: Tensor | None = None
+        self._is_constant = True  # all updates were of the same rows
         self._inverted: tuple[int, float] | None = None
 
     @property
@@ -145,47 +146,44 @@ class Block:
         decay = min(1 - 1 / (self.n_updates + 1), ema)
         a_mass = processes.sum(seen.a_mass)
         g = self.g.of_matrix(processes.sum(seen.gram) / processes.sum(seen.g_mass))
-        if isinstance(self.a, RowFactor):
-            a = processes.gather(seen.rows[0] if len(seen.rows) == 1 else torch.cat(seen.rows))
-            a_trace = a.square().sum() / a_mass
-        else:
-            factor = self.a
-            sums = [factor.of_rows(rows) for rows in seen.rows]
-            total = sums[0] if len(sums) == 1 else torch.stack(sums).sum(dim=0)
-            a = processes.sum(total) / a_mass
-            a_trace = a.diagonal(dim1=1, dim2=2).sum()
-        if not bool(a.isfinite().all() & g.isfinite().all()):
+        is_new = not self._is_known(seen.rows, processes)
+        a = self._input_factor(seen.rows, a_mass, processes) if is_new else None
+        if not bool(g.isfinite().all()) or (a is not None and not bool(a.isfinite().all())):
             return False
         if rule is not None and self.n_updates:
-            change = self._change(a_trace, g.diagonal(dim1=1, dim2=2).sum(), decay, damping)
-            verdict = rule.decide(change, self.n_updates)
+            verdict = rule.decide(self._change(a, g, decay, damping), self.n_updates)
             self.is_frozen = verdict == "freeze"
             if verdict != "update":
                 return True
-        if isinstance(self.a, RowFactor):
-            self._update_rows(a, a_mass, decay)
-        else:
-            self.a.update(a, decay)
+        if a is not None and self.a.update(a, decay) and isinstance(self.a, RowFactor):
+            self.a_inverse = None
         self.g.update(g, decay)
+        self._is_constant = not self.n_updates or (self._is_constant and not is_new)
+        self._last_rows = seen.rows[0] if len(seen.rows) == 1 else None
         self.n_updates += 1
         return True
 
-    def _change(self, a_trace: Tensor, g_trace: Tensor, decay: float, damping: float) -> float:
-        """Relative change of ``tr(A (x) G + lambda I)`` that an update would make."""
-        a, g = self.a.trace(), self.g.trace()
-        extra = damping * self.d_in * self.d_out
-        before = a * g + extra
-        after = torch.lerp(a_trace, a, decay) * torch.lerp(g_trace, g, decay) + extra
-        return float((after - before).abs() / before)
+    def _is_known(self, rows: list[Tensor], processes: Processes) -> bool:
+        """Whether A would stay as it is: on a fixed graph, rows of the input are one object."""
+        is_same = len(rows) == 1 and rows[0] is self._last_rows and processes.count == 1
+        return is_same and (self._is_constant or isinstance(self.a, RowFactor))
 
-    def _update_rows(self, rows: Tensor, mass: Tensor, decay: float) -> None:
-        # Unscaled rows are compared, which are the same object on a fixed graph.
-        factor: Any = self.a
-        if self._last_rows is rows:
-            return
-        self._last_rows = rows
-        if factor.update(rows / mass.sqrt(), decay):
-            self.a_inverse = None
+    def _input_factor(self, rows: list[Tensor], mass: Tensor, processes: Processes) -> Tensor:
+        """What `update` of A takes."""
+        if isinstance(self.a, RowFactor):
+            own = rows[0] if len(rows) == 1 else torch.cat(rows)
+            return processes.gather(own) / mass.sqrt()
+        parts = [self.a.of_rows(part) for part in rows]
+        return processes.sum(parts[0] if len(parts) == 1 else torch.stack(parts).sum(dim=0)) / mass
+
+    def _change(self, a: Tensor | None, g: Tensor, decay: float, damping: float) -> float:
+        """Relative change of ``tr(A (x) G + lambda I)`` that an update would make."""
+        a_now, g_now = self.a.trace(), self.g.trace()
+        a_next = a_now if a is None else torch.lerp(self.a.trace_of(a), a_now, decay)
+        extra = damping * self.d_in * self.d_out
+        before = a_now * g_now + extra
+        after = a_next * torch.lerp(self.g.trace_of(g), g_now, decay) + extra
+        return float((after - before).abs() / before)
 
     def values(self) -> Tensor:
         """A copy of the parameters side by side, of shape (d_out, d_in)."""

@@ -23,7 +23,7 @@ class BlockFactor:
         self.n_blocks = -(-dim // self.block_size)
         self.value: Tensor | None = None
 
-    def update(self, new: Tensor, decay: float) -> None:
+    def update(self, new: Tensor, decay: float) -> bool:
         """Move the average to ``decay * old + (1 - decay) * new``.
 
         Parameters
@@ -32,8 +32,14 @@ class BlockFactor:
             As `of_rows` or `of_matrix` gives it.
         decay : float
             In [0, 1); the first update takes `new` as it is.
+
+        Returns
+        -------
+        bool
+            True: it has changed.
         """
         self.value = new if self.value is None else torch.lerp(new, self.value, decay)
+        return True
 
     def of_rows(self, rows: Tensor) -> Tensor:
         """Blocks of ``rows^T rows``."""
@@ -72,7 +78,11 @@ class BlockFactor:
     def trace(self) -> Tensor:
         """The trace."""
         value: Any = self.value
-        return value.diagonal(dim1=1, dim2=2).sum()
+        return self.trace_of(value)
+
+    def trace_of(self, new: Tensor) -> Tensor:
+        """The trace of what `update` is given."""
+        return new.diagonal(dim1=1, dim2=2).sum()
 
 
 class RowFactor:
@@ -152,8 +162,12 @@ class RowFactor:
     def trace(self) -> Tensor:
         """The trace of ``U^T U``."""
         if self._trace is None:
-            self._trace = self.matrix().square().sum()
+            self._trace = self.trace_of(self.matrix())
         return self._trace
+
+    def trace_of(self, new: Tensor) -> Tensor:
+        """The trace of what `update` is given."""
+        return new.square().sum()
 
 
 def split_columns(rows: Tensor, n_blocks: int, block_size: int) -> Tensor:
