@@ -43,12 +43,22 @@ class Observation:
     gram: Tensor
     g_mass: Tensor
 
-    def add(self, other: "Observation") -> None:
-        """Take in what another pass has seen."""
-        self.rows = [*self.rows, *other.rows]
-        self.a_mass = self.a_mass + other.a_mass
-        self.gram = self.gram + other.gram
-        self.g_mass = self.g_mass + other.g_mass
+    @classmethod
+    def total(cls, several: "Sequence[Observation]") -> "Observation":
+        """What several passes have seen together, at least one."""
+        found = several[0]
+        for other in several[1:]:
+            found = cls(
+                [*found.rows, *other.rows],
+                found.a_mass + other.a_mass,
+                found.gram + other.gram,
+                found.g_mass + other.g_mass,
+            )
+        return found
+
+    def is_finite(self) -> bool:
+        """Whether there are numbers only; waits for the device."""
+        return all(bool(tensor.isfinite().all()) for tensor in (*self.rows, self.gram))
 
 
 class Block:
@@ -99,7 +109,6 @@ class Block:
         self.n_inversions = 0
         self.is_frozen = False
         self._last_rows: Tensor | None = None
-        self._is_constant = True  # all updates were of the same rows
         self._inverted: tuple[int, float] | None = None
 
     @property
@@ -146,8 +155,8 @@ class Block:
         decay = min(1 - 1 / (self.n_updates + 1), ema)
         a_mass = processes.sum(seen.a_mass)
         g = self.g.of_matrix(processes.sum(seen.gram) / processes.sum(seen.g_mass))
-        is_new = not self._is_known(seen.rows, processes)
-        a = self._input_factor(seen.rows, a_mass, processes) if is_new else None
+        is_known = self._is_known(seen.rows, processes)
+        a = None if is_known else self._input_factor(seen.rows, a_mass, processes)
         if not bool(g.isfinite().all()) or (a is not None and not bool(a.isfinite().all())):
             return False
         if rule is not None and self.n_updates:
@@ -155,10 +164,9 @@ class Block:
             self.is_frozen = verdict == "freeze"
             if verdict != "update":
                 return True
-        if a is not None and self.a.update(a, decay) and isinstance(self.a, RowFactor):
-            self.a_inverse = None
+        if a is not None:
+            self.a.update(a, decay)
         self.g.update(g, decay)
-        self._is_constant = not self.n_updates or (self._is_constant and not is_new)
         self._last_rows = seen.rows[0] if len(seen.rows) == 1 else None
         self.n_updates += 1
         return True
@@ -166,7 +174,7 @@ class Block:
     def _is_known(self, rows: list[Tensor], processes: Processes) -> bool:
         """Whether A would stay as it is: on a fixed graph, rows of the input are one object."""
         is_same = len(rows) == 1 and rows[0] is self._last_rows and processes.count == 1
-        return is_same and (self._is_constant or isinstance(self.a, RowFactor))
+        return is_same and self.a.is_constant
 
     def _input_factor(self, rows: list[Tensor], mass: Tensor, processes: Processes) -> Tensor:
         """What `update` of A takes."""
@@ -213,8 +221,6 @@ class Block:
             self.a_inverse = BlockInverse.of(
                 a, a_damping, old if isinstance(old, BlockInverse) else None
             )
-        elif isinstance(old, DualInverse):
-            self.a_inverse = old.with_damping(a_damping)
         else:
             self.a_inverse = DualInverse.of(a, a_damping)
         self.g_inverse = BlockInverse.of(g, g_damping, self.g_inverse)
