@@ -2,12 +2,28 @@
 
 from graphembed.recsys.citeulike import CiteULike, load_citeulike
 from graphembed.recsys.interactions import Interactions
+from graphembed.recsys.splits import (
+    Split,
+    cold_item_split,
+    cold_user_split,
+    global_time_split,
+    leave_one_out,
+    random_split,
+    user_time_split,
+)
 from graphembed.recsys.synthetic import SyntheticInteractions, make_interactions
 
 __all__ = [
     "CiteULike",
     "Interactions",
+    "Split",
     "SyntheticInteractions",
+    "cold_item_split",
+    "cold_user_split",
+    "global_time_split",
+    "leave_one_out",
     "load_citeulike",
     "make_interactions",
+    "random_split",
+    "user_time_split",
 ]
