@@ -1,6 +1,9 @@
-"""Recommendation: from a table of interactions to vectors in an index."""
+"""Recommendation: from a table of interactions to ranked items, vectors and honest scores."""
 
+from graphembed.recsys.base import Recommender, ScoreRecommender, VectorRecommender
+from graphembed.recsys.baselines import EASE, Popularity
 from graphembed.recsys.citeulike import CiteULike, load_citeulike
+from graphembed.recsys.evaluation import evaluate
 from graphembed.recsys.interactions import Interactions
 from graphembed.recsys.splits import (
     Split,
@@ -14,12 +17,18 @@ from graphembed.recsys.splits import (
 from graphembed.recsys.synthetic import SyntheticInteractions, make_interactions
 
 __all__ = [
+    "EASE",
     "CiteULike",
     "Interactions",
+    "Popularity",
+    "Recommender",
+    "ScoreRecommender",
     "Split",
     "SyntheticInteractions",
+    "VectorRecommender",
     "cold_item_split",
     "cold_user_split",
+    "evaluate",
     "global_time_split",
     "leave_one_out",
     "load_citeulike",
