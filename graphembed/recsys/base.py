@@ -284,12 +284,12 @@ class Recommender(ABC, BaseEstimator):  # type: ignore[misc]  # scikit-learn is 
     def _user_index(self, users: Any) -> IndexArray:
         if users is None:
             return np.arange(self.train_.n_users)
-        return _find(self.train_.user_index, users, "user")
+        return self.train_.user_index(users)
 
     def _item_index(self, items: Any, name: str) -> IndexArray:
         if not _is_sequence(items):
             raise ValueError(f"{name} must be a list or an array of ids, got {items!r:.200}")
-        return _find(self.train_.item_index, items, "item")
+        return self.train_.item_index(items)
 
     def _ids_of(self, index: NDArray[np.int32]) -> NDArray[Any]:
         item_ids = self.train_.item_ids
@@ -529,11 +529,3 @@ def _is_sequence(ids: Any) -> bool:
     if isinstance(ids, np.ndarray):
         return ids.ndim == 1
     return isinstance(ids, list | range) or hasattr(ids, "iloc") or hasattr(ids, "to_numpy")
-
-
-def _find(lookup: Any, ids: Any, what: str) -> IndexArray:
-    try:
-        found: IndexArray = lookup(ids)
-    except KeyError as error:
-        raise KeyError(f"no such {what} in fit: {error.args[0]!r}") from None
-    return found
