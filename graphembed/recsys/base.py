@@ -206,7 +206,9 @@ class Recommender(ABC, BaseEstimator):  # type: ignore[misc]  # scikit-learn is 
         histories: sp.csr_matrix | None = None,
     ) -> Ranking:
         """Rank by index: what `recommend` and `evaluate` call. `candidates` must be ascending."""
-        rows = self.train_.matrix[users] if histories is None else histories
+        rows = histories if users is None else self.train_.matrix[users]
+        if rows is None:
+            raise ValueError("either users or histories must be given")
         index, scores = self._rank(users, rows, k, exclude, candidates)
         empty = np.flatnonzero(np.diff(rows.indptr) == 0)
         if len(empty):
@@ -488,13 +490,15 @@ class ScoreRecommender(Recommender):
         return self._rank(None, own, k, own, None)
 
 
-def as_interactions(data: Any) -> Interactions:
+def as_interactions(data: Any, name: str = "train") -> Interactions:
     """Return Interactions as they are, and those of a sparse matrix.
 
     Parameters
     ----------
     data : Interactions or scipy sparse matrix
         Users are rows, items are columns.
+    name : str, default="train"
+        What the argument is called.
 
     Returns
     -------
@@ -511,7 +515,7 @@ def as_interactions(data: Any) -> Interactions:
     if sp.issparse(data):
         return Interactions.from_csr(data)
     raise TypeError(
-        "train must be Interactions or a scipy sparse matrix of users and items, got "
+        f"{name} must be Interactions or a scipy sparse matrix of users and items, got "
         f"{type(data).__name__}: see Interactions.from_frame and from_arrays"
     )
 

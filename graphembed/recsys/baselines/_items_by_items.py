@@ -11,6 +11,7 @@ from graphembed.recsys.base import IndexArray
 from graphembed.recsys.top_k import top_k_scores
 
 _BLOCK_ENTRIES = 2**22
+_K1, _B = 1.2, 0.75  # of BM25, as in Robertson and Zaragoza
 
 
 def strongest_links(
@@ -46,3 +47,20 @@ def score_histories(
         weights = weights[:, candidates]
     scores: NDArray[np.float32] = (histories @ weights).toarray()
     return scores
+
+
+def weighted(matrix: sp.csr_matrix, weighting: str) -> sp.csr_matrix:
+    """The values in float64, weighted as words (users) of documents (items)."""
+    x = matrix.astype(np.float64)
+    if weighting == "none":
+        return x
+    n_items = x.shape[1]
+    idf = np.log1p(n_items / np.maximum(1, np.diff(x.indptr)))
+    if weighting == "bm25":
+        lengths = np.asarray(x.sum(axis=0)).ravel()
+        norm = 1 - _B + _B * lengths / lengths.mean()
+        x.data *= (_K1 + 1) / (x.data + _K1 * norm[x.indices])
+    else:
+        np.sqrt(x.data, out=x.data)
+    x.data *= np.repeat(idf, np.diff(x.indptr))
+    return x

@@ -11,7 +11,9 @@ _DENSE = 400  # a matrix with no more rows or columns than this is taken apart a
 def normalised(matrix: sp.csr_matrix) -> sp.csr_matrix:
     """``D_U^-1/2 R D_I^-1/2`` in float64; D are the sums of rows and columns."""
     r = matrix.astype(np.float64)
-    users, items = (_inverse_root(np.asarray(r.sum(axis=axis)).ravel()) for axis in (1, 0))
+    users, items = (
+        _inverse_root(np.asarray(r.sum(axis=axis), np.float64).ravel()) for axis in (1, 0)
+    )
     r.data *= np.repeat(users, np.diff(r.indptr)) * items[r.indices]
     return r
 

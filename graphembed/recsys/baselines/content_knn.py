@@ -84,4 +84,5 @@ class ContentKNN(ScoreRecommender):
         lengths = np.sqrt(np.asarray(profiles.multiply(profiles).sum(axis=1)).ravel())
         dots: NDArray[np.float32] = (profiles @ features.T.tocsr()).toarray()
         scale = lengths[:, np.newaxis]
-        return np.divide(dots, scale, out=np.zeros_like(dots), where=scale > 0)
+        np.divide(dots, scale, out=dots, where=scale > 0)  # without features it is 0 already
+        return dots

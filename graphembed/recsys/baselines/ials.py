@@ -14,12 +14,11 @@ from graphembed._validation import (
     positive_float,
     random_state_like,
 )
-from graphembed.recsys._blas import for_blocks, one_blas_thread
+from graphembed.recsys._blas import one_blas_thread
 from graphembed.recsys._model_files import Layout
 from graphembed.recsys.base import IndexArray, VectorRecommender
+from graphembed.recsys.baselines._least_squares import solve_rows
 from graphembed.recsys.interactions import Interactions
-
-_BLOCK_ENTRIES = 2**21  # gathered at a time, for each thread
 
 
 class IALS(VectorRecommender):
@@ -111,39 +110,6 @@ class IALS(VectorRecommender):
             items = self._solve(by_item, users, n_threads)
         self.user_vectors_, self.item_vectors_ = users, items
 
-    def _solve(
-        self, rows: sp.csr_matrix, others: NDArray[np.float32], n_threads: int
-    ) -> NDArray[np.float32]:
-        """The best vector of each row, the others' vectors being fixed."""
-        n, d = rows.shape[0], others.shape[1]
-        lengths = np.diff(rows.indptr)
-        order = np.argsort(-lengths, kind="stable")
-        gram = self.w0 * (others.T @ others)
-        penalty = self.reg * (lengths + self.w0 * len(others)) ** self.nu
-        padded = np.concatenate([others, np.zeros((1, d), np.float32)])
-        solved = np.zeros((n, d), np.float32)
-        diagonal = np.arange(d)
-
-        def solve(begin: int, end: int) -> None:
-            mine = order[begin:end]
-            longest = int(lengths[mine[0]])
-            size = max(1, _BLOCK_ENTRIES // max(1, longest * d))
-            for first in range(0, len(mine), size):
-                part = mine[first : first + size]
-                width = int(lengths[part[0]])
-                places = rows.indptr[part][:, np.newaxis] + np.arange(width)
-                there = np.arange(width) < lengths[part][:, np.newaxis]
-                places = np.where(there, places, 0)
-                vectors = padded[np.where(there, rows.indices[places], len(others))]
-                weighted = vectors * np.where(there, rows.data[places], 0)[:, :, np.newaxis]
-                left = vectors.transpose(0, 2, 1) @ weighted + gram
-                left[:, diagonal, diagonal] += penalty[part, np.newaxis]
-                right = weighted.sum(axis=1)[:, :, np.newaxis]
-                solved[part] = np.linalg.solve(left, right)[:, :, 0]
-
-        for_blocks(solve, n, 256, n_threads)
-        return solved
-
     def _queries(self, users: IndexArray) -> NDArray[np.float32]:
         return self.user_vectors_[users]
 
@@ -153,3 +119,9 @@ class IALS(VectorRecommender):
     def _fold_in(self, histories: sp.csr_matrix) -> NDArray[np.float32]:
         with one_blas_thread():
             return self._solve(histories, self.item_vectors_, 1)
+
+    def _solve(
+        self, rows: sp.csr_matrix, others: NDArray[np.float32], n_threads: int
+    ) -> NDArray[np.float32]:
+        penalty = self.reg * (np.diff(rows.indptr) + self.w0 * len(others)) ** self.nu
+        return solve_rows(rows, others, self.w0, penalty, n_threads)

@@ -9,10 +9,12 @@ from numpy.typing import NDArray
 from graphembed._validation import Constraint, float_in, int_at_least, n_jobs_like, one_of
 from graphembed.recsys._model_files import Layout
 from graphembed.recsys.base import IndexArray, ScoreRecommender
-from graphembed.recsys.baselines._items_by_items import score_histories, strongest_links
+from graphembed.recsys.baselines._items_by_items import (
+    score_histories,
+    strongest_links,
+    weighted,
+)
 from graphembed.recsys.interactions import Interactions
-
-_K1, _B = 1.2, 0.75  # of BM25, as in Robertson and Zaragoza
 
 
 class ItemKNN(ScoreRecommender):
@@ -75,14 +77,15 @@ class ItemKNN(ScoreRecommender):
         self.n_jobs = n_jobs
 
     def _fit(self, train: Interactions, *, seed: int, n_threads: int) -> None:
-        x = _weighted(train.matrix, self.weighting)
+        x = weighted(train.matrix, self.weighting)
         columns = x.T.tocsr()
         norms = np.sqrt(np.asarray(columns.multiply(columns).sum(axis=1)).ravel())
 
         def rows(begin: int, end: int) -> NDArray[np.float32]:
             dots: NDArray[np.float64] = (columns[begin:end] @ x).toarray()
             scale = norms[begin:end, np.newaxis] * norms + self.shrink
-            return np.divide(dots, scale, out=dots, where=scale > 0).astype(np.float32)
+            np.divide(dots, scale, out=dots, where=scale > 0)
+            return dots.astype(np.float32)
 
         self.similarity_ = strongest_links(rows, train.n_items, self.k, n_threads).T.tocsr()
 
@@ -90,20 +93,3 @@ class ItemKNN(ScoreRecommender):
         self, histories: sp.csr_matrix, candidates: IndexArray | None
     ) -> NDArray[np.float32]:
         return score_histories(histories, self.similarity_, candidates)
-
-
-def _weighted(matrix: sp.csr_matrix, weighting: str) -> sp.csr_matrix:
-    """The values in float64, weighted as words (users) of documents (items)."""
-    x = matrix.astype(np.float64)
-    if weighting == "none":
-        return x
-    n_items = x.shape[1]
-    idf = np.log1p(n_items / np.maximum(1, np.diff(x.indptr)))
-    if weighting == "bm25":
-        lengths = np.asarray(x.sum(axis=0)).ravel()
-        norm = 1 - _B + _B * lengths / lengths.mean()
-        x.data *= (_K1 + 1) / (x.data + _K1 * norm[x.indices])
-    else:
-        np.sqrt(x.data, out=x.data)
-    x.data *= np.repeat(idf, np.diff(x.indptr))
-    return x
