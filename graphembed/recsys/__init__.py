@@ -18,6 +18,7 @@ from graphembed.recsys.citeulike import CiteULike, load_citeulike
 from graphembed.recsys.evaluation import evaluate
 from graphembed.recsys.interactions import Interactions
 from graphembed.recsys.synthetic import SyntheticInteractions, make_interactions
+from graphembed.recsys.walks import DeepWalkRecommender, LINERecommender, Node2VecRecommender
 
 if TYPE_CHECKING:
     from graphembed.recsys.lightgcn import LightGCN
@@ -28,9 +29,12 @@ __all__ = [
     "IALS",
     "CiteULike",
     "ContentKNN",
+    "DeepWalkRecommender",
     "Interactions",
     "ItemKNN",
+    "LINERecommender",
     "LightGCN",
+    "Node2VecRecommender",
     "Popularity",
     "PureSVD",
     "RP3beta",

@@ -431,9 +431,7 @@ class VectorRecommender(Recommender):
         return scores
 
     def _similar(self, items: IndexArray, own: sp.csr_matrix, k: int) -> Ranking:
-        vectors = self._similarity_vectors()
-        norms = np.sqrt(np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64))[:, np.newaxis]
-        unit = np.divide(vectors, norms, out=np.zeros_like(vectors), where=norms > 0)
+        unit = unit_rows(self._similarity_vectors())
         return top_k(unit[items], unit, k, exclude=own, n_jobs=self.n_jobs)
 
     @property
@@ -488,6 +486,26 @@ class ScoreRecommender(Recommender):
 
     def _similar(self, items: IndexArray, own: sp.csr_matrix, k: int) -> Ranking:
         return self._rank(None, own, k, own, None)
+
+
+def unit_rows(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Divide rows by their lengths; rows of zeros stay.
+
+    Parameters
+    ----------
+    vectors : ndarray of shape (n, d), dtype=float32
+        The rows.
+
+    Returns
+    -------
+    ndarray of the same shape, dtype=float32
+        Rows of length 1, or 0.
+    """
+    norms = np.sqrt(np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64))[:, np.newaxis]
+    rows: NDArray[np.float32] = np.divide(
+        vectors, norms, out=np.zeros_like(vectors), where=norms > 0, casting="same_kind"
+    )
+    return rows
 
 
 def as_interactions(data: Any, name: str = "train") -> Interactions:
