@@ -43,12 +43,22 @@ class Observation:
     gram: Tensor
     g_mass: Tensor
 
-    def add(self, other: "Observation") -> None:
-        """Take in what another pass has seen."""
-        self.rows = [*self.rows, *other.rows]
-        self.a_mass = self.a_mass + other.a_mass
-        self.gram = self.gram + other.gram
-        self.g_mass = self.g_mass + other.g_mass
+    @classmethod
+    def total(cls, several: "Sequence[Observation]") -> "Observation":
+        """What several passes have seen together, at least one."""
+        found = several[0]
+        for other in several[1:]:
+            found = cls(
+                [*found.rows, *other.rows],
+                found.a_mass + other.a_mass,
+                found.gram + other.gram,
+                found.g_mass + other.g_mass,
+            )
+        return found
+
+    def is_finite(self) -> bool:
+        """Whether there are numbers only; waits for the device."""
+        return all(bool(tensor.isfinite().all()) for tensor in (*self.rows, self.gram))
 
 
 class Block:
@@ -181,11 +191,10 @@ class Block:
     def _update_rows(self, rows: Tensor, mass: Tensor, decay: float) -> None:
         # Unscaled rows are compared, which are the same object on a fixed graph.
         factor: Any = self.a
-        if self._last_rows is rows:
+        if self._last_rows is rows and factor.is_constant:
             return
         self._last_rows = rows
-        if factor.update(rows / mass.sqrt(), decay):
-            self.a_inverse = None
+        factor.update(rows / mass.sqrt(), decay)
 
     def values(self) -> Tensor:
         """A copy of the parameters side by side, of shape (d_out, d_in)."""
@@ -215,8 +224,6 @@ class Block:
             self.a_inverse = BlockInverse.of(
                 a, a_damping, old if isinstance(old, BlockInverse) else None
             )
-        elif isinstance(old, DualInverse):
-            self.a_inverse = old.with_damping(a_damping)
         else:
             self.a_inverse = DualInverse.of(a, a_damping)
         self.g_inverse = BlockInverse.of(g, g_damping, self.g_inverse)

@@ -88,15 +88,8 @@ class DualInverse:
 
     @classmethod
     def of(cls, factor: RowFactor, damping: Tensor) -> "DualInverse":
-        """Decompose, in float64, since the small eigenvalues count."""
-        u = factor.matrix()
-        values, q = torch.linalg.eigh((u @ u.t()).double())
-        vectors = q.t().to(u.dtype) @ u
-        return cls(vectors, values.clamp(min=0).to(u.dtype), damping)
-
-    def with_damping(self, damping: Tensor) -> "DualInverse":
-        """The same matrix with other damping: nothing is decomposed again."""
-        return DualInverse(self.vectors, self.values, damping)
+        """Invert by the factor's eigenvectors, which other damping does not change."""
+        return cls(*factor.eigen(), damping)
 
     def apply(self, rows: Tensor) -> Tensor:
         """Multiply rows by the inverse."""
