@@ -189,7 +189,7 @@ def _expect_factors(where: str, state: Mapping[str, Any], block: Block) -> None:
         a_name, a_shape = "value", (a.n_blocks, a.block_size, a.block_size)
     has_none = state["n_updates"] == 0
     _keys(state["a"], a.state(), f"{where}: a")
-    _keys(state["g"], ("value",), f"{where}: g")
+    _keys(state["g"], block.g.state(), f"{where}: g")
     _expect_tensor(f"{where}: a: {a_name}", state["a"][a_name], a_shape, may_be_none=has_none)
     _expect_tensor(f"{where}: g: value", state["g"]["value"], g_shape, may_be_none=has_none)
     if block.method == "dual":
