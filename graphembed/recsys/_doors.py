@@ -211,7 +211,7 @@ class Doors(Table):
         Raises
         ------
         FileFormatError
-            If the file is no text; the message names the line.
+            If the file is no text, or a user has several lines; the message names the line.
         ValueError
             If an id is not in `like`; the message names the line.
 
