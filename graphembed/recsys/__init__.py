@@ -15,6 +15,7 @@ from graphembed.recsys.baselines import (
     RP3beta,
 )
 from graphembed.recsys.citeulike import CiteULike, load_citeulike
+from graphembed.recsys.comparison import Comparison, compare
 from graphembed.recsys.evaluation import evaluate
 from graphembed.recsys.interactions import Interactions
 from graphembed.recsys.synthetic import SyntheticInteractions, make_interactions
@@ -28,6 +29,7 @@ __all__ = [
     "GFCF",
     "IALS",
     "CiteULike",
+    "Comparison",
     "ContentKNN",
     "DeepWalkRecommender",
     "Interactions",
@@ -42,6 +44,7 @@ __all__ = [
     "ScoreRecommender",
     "SyntheticInteractions",
     "VectorRecommender",
+    "compare",
     "evaluate",
     "load_citeulike",
     "make_interactions",
