@@ -20,6 +20,7 @@ from graphembed._validation import (
     random_state_like,
 )
 from graphembed.graph import Graph
+from graphembed.samplers._in_rows import in_rows
 from graphembed.samplers._seeds import check_seeds
 from graphembed.samplers._tables import first_order_cells, is_bipartite, out_strengths
 
@@ -197,15 +198,17 @@ class _Walks:
     ) -> None:
         """Compute the expected visits."""
         graph, side = self.graph, _importance.SIDE
-        given = np.empty(0, np.float32) if graph.weights is None else graph.weights
+        none, rows = np.empty(0, np.float32), in_rows(graph)
+        given = none if graph.weights is None else graph.weights
+        into = none if rows.weights is None else rows.weights
         strengths = out_strengths(graph, self.n_threads)
         n_words = (graph.n_nodes + 63) // 64
         room = 2 * nodes.shape[1] + 16
 
         def kernel(begin: int, end: int, n: int) -> None:
             _importance.exact_top(
-                graph.indptr, graph.indices, given, strengths, self.penalties, seeds, nodes,
-                weights, self.length, self.stride, self.survival,
+                graph.indptr, graph.indices, given, strengths, rows.indptr, rows.indices, into,
+                self.penalties, seeds, nodes, weights, self.length, self.stride, self.survival,
                 np.zeros((n, 2, graph.n_nodes, side)), np.zeros((n, 2, n_words), np.uint64),
                 np.empty((n, side, room), np.uint64), self.key, begin, end, n,
             )  # fmt: skip
