@@ -81,7 +81,7 @@ def sample_top(
     int64_t n_walks,
     int64_t stride,                  # steps from one counted node to the next
     const uint64_t[::1] limits,      # IN   (n_traversals,): limit 2^63 (1 - restart)^t
-    uint64_t[:, ::1] tables,         # scratch (n_threads, 2^bits), zero; above n_walks * n_traversals
+    uint64_t[:, ::1] tables,         # scratch (n_threads, 2^bits), zero; some cells stay free
     uint32_t[:, ::1] used,           # scratch (n_threads, visited nodes at most + 1)
     uint64_t[:, ::1] entries,        # scratch (n_threads, visited nodes at most)
     int bits,

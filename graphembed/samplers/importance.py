@@ -78,9 +78,9 @@ def importance_neighbors(
     top : int, default=50
         Nodes to find for each seed (T in the paper).
     beta : float, default=0
-        Correction for popularity, from 0 to 4: a visit of v counts ``d(v) ** -beta``, where d is the
-        sum of the weights of the arcs to v. Then visits of an undirected graph, which are in
-        proportion to d in the long run, do not prefer nodes with many edges.
+        Correction for popularity, from 0 to 4: a visit of v counts ``d(v) ** -beta``, where d is
+        the sum of the weights of the arcs to v. In the long run visits of an undirected graph are
+        in proportion to d, so 1 takes away what is mere popularity.
     stride : int, optional
         Steps of a traversal. None means 2 if the graph is undirected and bipartite, so that only
         nodes of the seed's side are visited (item, user, item), and else 1.
@@ -224,4 +224,5 @@ def _penalties(graph: Graph, beta: float) -> NDArray[np.float32]:
         return np.empty(0, np.float32)
     into = np.bincount(graph.indices, weights=graph.weights, minlength=graph.n_nodes)
     least = into[into > 0].min()
-    return (np.maximum(into / least, 1.0) ** -beta).astype(np.float32)
+    penalties: NDArray[np.float64] = np.maximum(into / least, 1.0) ** -beta
+    return penalties.astype(np.float32)
