@@ -123,7 +123,7 @@ def importance_neighbors(
     >>> graph = Graph.from_any([("u1", "a"), ("u1", "b"), ("u2", "b"), ("u2", "c"), ("u3", "b")])
     >>> indices, weights = importance_neighbors(graph, [1], top=2, exact=True)
     >>> graph.node_ids[indices], weights
-    (array([['b', 'c']], dtype=object), array([[0.75, 0.25]], dtype=float32))
+    (array([['b', 'c']], dtype=object), array([[0.95, 0.05]], dtype=float32))
     """
     given = {
         "n_walks": n_walks, "walk_length": walk_length, "restart": restart, "top": top,
