@@ -47,7 +47,17 @@ _HOMES = {
     "NodeClassifier": "graphembed.estimators",
     "sample_walks": "graphembed.samplers",
 }
-_SUBPACKAGES = ("datasets", "estimators", "evaluation", "io", "nn", "optim", "plotting", "samplers")
+_SUBPACKAGES = (
+    "datasets",
+    "estimators",
+    "evaluation",
+    "io",
+    "nn",
+    "optim",
+    "plotting",
+    "recsys",
+    "samplers",
+)
 
 
 def __getattr__(name: str) -> Any:

@@ -8,6 +8,7 @@ torch = pytest.importorskip("torch")
 
 from optim_helpers import Chain, gcn, graph, seeded  # noqa: E402
 from torch.nn import functional as F  # noqa: E402, N812
+from torch.utils._python_dispatch import TorchDispatchMode  # noqa: E402
 
 from graphembed.nn import GCNConv  # noqa: E402
 from graphembed.optim import KFAC, KFACSGD, TraceRule  # noqa: E402
@@ -70,7 +71,7 @@ def test_long_intervals_between_updates_are_kept():
             pre.n_steps = n
             if pre._is_due():
                 backward(model)
-                pre._update_factors()
+                pre._curvature.update(n)
                 due.append(n)
     assert due == [0, 150, 300]
 
@@ -87,7 +88,7 @@ def test_passes_of_a_step_that_a_scaler_leaves_out_do_not_count(fisher, zero_fir
         value = F.cross_entropy(model(X, EDGES)[ROWS], Y) * scale
         optimizer.zero_grad()
         scaler.scale(value).backward()
-        assert len(optimizer.preconditioner._passes) == 1
+        assert len(optimizer.preconditioner._curvature.passes) == 1
         scaler.step(optimizer)
         scaler.update(1.0)
     assert [block.n_updates for block in optimizer.preconditioner.blocks] == [1, 1, 1]
@@ -98,11 +99,11 @@ def test_passes_of_one_backward_pass_or_of_accumulated_gradients_all_count():
     with KFAC(model, 0.1, rows=ROWS) as pre:
         values = [F.cross_entropy(model(X, EDGES)[ROWS], Y) for _ in range(2)]
         sum(values).backward()
-        assert len(pre._passes) == 2
+        assert len(pre._curvature.passes) == 2
         F.cross_entropy(model(X, EDGES)[ROWS], Y).backward()
-        assert len(pre._passes) == 3
+        assert len(pre._curvature.passes) == 3
         pre.step()
-        assert len(pre._passes) == 0
+        assert len(pre._curvature.passes) == 0
 
 
 def test_passes_without_a_step_do_not_pile_up():
@@ -111,7 +112,45 @@ def test_passes_without_a_step_do_not_pile_up():
         with KFAC(model, 0.1, rows=ROWS, fisher=fisher) as pre:
             for _ in range(1100):
                 model(X, EDGES)
-            assert len(pre._passes) == most
+            assert len(pre._curvature.passes) == most
+
+
+@pytest.mark.parametrize("fisher", ["mc", "exact", "empirical"])
+@pytest.mark.parametrize("method", ["dual", "cholesky"])
+def test_a_pass_that_is_not_finite_does_not_hide_the_others(fisher, method):
+    found = []
+    for bad in (None, 0, 1):
+        model = gcn()
+        options = {"fisher": fisher, "method": method, "seed": 0}
+        with KFAC(model, 0.1, rows=ROWS, **options) as pre:
+            if bad == 0:
+                spoil(model, pre)
+            F.cross_entropy(model(X, EDGES)[ROWS], Y).backward()
+            if bad == 1:
+                spoil(model, pre)
+            pre.step()
+        assert [block.n_updates for block in pre.blocks] == [1, 1, 1]
+        found.append([float(block.a.trace()) for block in pre.blocks])
+        if fisher != "mc":  # whose draws are others, the second time
+            found[-1] += [float(block.g.trace()) for block in pre.blocks]
+    assert found[0] == found[1] == found[2]
+
+
+def spoil(model, pre):
+    """A pass that is not finite, whose gradients the loop throws away."""
+    before = [None if p.grad is None else p.grad.clone() for p in model.parameters()]
+    F.cross_entropy(model(X * float("nan"), EDGES)[ROWS], Y).backward()
+    for p, gradient in zip(model.parameters(), before, strict=True):
+        p.grad.copy_(torch.full_like(p, 1e-9) if gradient is None else gradient)
+
+
+def test_factors_are_made_on_the_device_of_the_data():
+    model = gcn()
+    with KFAC(model, 0.1, rows=ROWS) as pre:
+        backward(model)
+        with torch.device("meta"):  # what names no device would have no numbers
+            pre.step()
+    assert [block.n_updates for block in pre.blocks] == [1, 1, 1]
 
 
 def test_empirical_factors_know_the_scale_of_the_loss():
@@ -232,3 +271,36 @@ def test_kl_clip_takes_the_step_size_of_every_group():
     scale = pre.metrics()["layers.0"]["scale"]
     assert scale < 1
     assert float(scale * total) == pytest.approx(1e-4)
+
+
+# -- What would wait for a device --------------------------------------------------------------
+
+
+class Waiting(TorchDispatchMode):
+    """The operations whose results or shapes are numbers that the host must know."""
+
+    names = ("_local_scalar_dense", "nonzero", "equal", "masked_select", "_unique2")
+
+    def __init__(self):
+        super().__init__()
+        self.seen = []
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        name = function.overloadpacket.__name__
+        if name in self.names:
+            self.seen.append(name)
+        return function(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("fisher", ["mc", "empirical"])
+@pytest.mark.parametrize("method", ["dual", "cholesky", "eigh", "thor"])
+def test_only_updates_of_factors_would_wait_for_a_device(method, fisher):
+    model = gcn()
+    optimizer = KFACSGD(model, rows=ROWS, method=method, fisher=fisher, cov_update_freq=3)
+    found = []
+    for _ in range(6):
+        with Waiting() as mode:
+            backward(model)
+            optimizer.step()
+        found.append(bool(mode.seen))
+    assert found == [True, False, False, True, False, False]

@@ -12,7 +12,7 @@ from torch import nn  # noqa: E402
 from torch.nn import functional as F  # noqa: E402, N812
 
 from graphembed.optim import KFAC, KFACSGD  # noqa: E402
-from graphembed.optim._factors import BlockFactor  # noqa: E402
+from graphembed.optim._factors import BlockFactor, RowFactor  # noqa: E402
 from graphembed.optim._solvers import BlockInverse, split_damping  # noqa: E402
 
 ROWS = torch.arange(5)
@@ -96,6 +96,67 @@ def test_observations_that_are_not_finite_are_left_out(method):
         assert [block.n_updates for block in pre.blocks] == [1, 1, 1]
         found.append([(float(block.a.trace()), float(block.g.trace())) for block in pre.blocks])
     assert found[0] == found[1] == found[2]
+
+
+def test_the_average_of_rows_is_that_of_matrices():
+    generator = torch.Generator().manual_seed(0)
+    batches = [torch.randn(4, 40, dtype=torch.float64, generator=generator) for _ in range(4)]
+    factor, wanted = RowFactor(40, 16), BlockFactor(40, 40)
+    for n in range(30):  # of rank 16 in all, but of 120 rows
+        rows, decay = batches[n % 4], min(1 - 1 / (n + 1), 0.9)
+        factor.update(rows, decay)
+        wanted.update(wanted.of_rows(rows), decay)
+    found = factor.matrix().t() @ factor.matrix()
+    assert len(factor.matrix()) == 16
+    torch.testing.assert_close(found, wanted.value[0], rtol=1e-10, atol=1e-12)
+    torch.testing.assert_close(factor.trace(), wanted.trace())
+    vectors, values = factor.eigen()
+    torch.testing.assert_close(vectors @ vectors.t(), values.diag(), rtol=1e-10, atol=1e-10)
+
+
+def test_an_average_of_more_rows_than_fit_keeps_the_largest_eigenvalues():
+    rows = torch.randn(30, 40, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    factor = RowFactor(40, 12)
+    for part in (rows[:10], rows[10:20], rows[20:]):
+        factor.update(part, 0.5)
+    assert len(factor.matrix()) == 12
+    both = torch.cat([rows[10:20] * 0.5**0.5, rows[:10] * 0.5**0.5])
+    _, s, v = torch.linalg.svd(both, full_matrices=False)
+    kept = torch.cat([rows[20:] * 0.5**0.5, s[:12, None] * v[:12] * 0.5**0.5])
+    _, s, v = torch.linalg.svd(kept, full_matrices=False)
+    wanted = v[:12].t() @ torch.diag(s[:12] ** 2) @ v[:12]
+    torch.testing.assert_close(factor.matrix().t() @ factor.matrix(), wanted)
+
+
+def test_rows_that_changed_once_go_on_taking_the_place_of_the_first():
+    edges, x = graph()
+    found = []
+    for method in ("dual", "cholesky"):
+        model = gcn()
+        with KFAC(model, 0.1, method=method, fisher="exact", interval_growth=1.0) as pre:
+            for rows in (ROWS, *[ROWS + 5] * 6):
+                pre.rows = rows
+                model.zero_grad()
+                F.cross_entropy(model(x, edges)[rows], Y).backward()
+                pre.step()
+        found.append([p.grad for p in model.parameters()])
+    for dual, dense in zip(*found, strict=True):
+        torch.testing.assert_close(dual, dense)
+
+
+@pytest.mark.parametrize("method", ["dual", "cholesky"])
+def test_inverses_wait_for_their_step_where_rows_change(method):
+    edges, x = graph()
+    model = gcn()
+    options = {"method": method, "interval_growth": 1.0, "inv_update_freq": 5, "fisher": "exact"}
+    with KFAC(model, 0.1, **options) as pre:
+        for n in range(10):
+            pre.rows = torch.tensor([n, n + 1])
+            model.zero_grad()
+            F.cross_entropy(model(x, edges)[pre.rows], Y[:2]).backward()
+            pre.step()
+    assert [block.n_updates for block in pre.blocks] == [10] * 3
+    assert [block.n_inversions for block in pre.blocks] == [2] * 3
 
 
 def test_a_factor_that_is_not_positive_is_inverted_all_the_same():

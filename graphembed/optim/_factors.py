@@ -22,6 +22,7 @@ class BlockFactor:
         self.block_size = min(block_size, dim)
         self.n_blocks = -(-dim // self.block_size)
         self.value: Tensor | None = None
+        self.is_constant = False  # whether the average is that of one update
 
     def update(self, new: Tensor, decay: float) -> None:
         """Move the average to ``decay * old + (1 - decay) * new``.
@@ -33,6 +34,7 @@ class BlockFactor:
         decay : float
             In [0, 1); the first update takes `new` as it is.
         """
+        self.is_constant = self.value is None
         self.value = new if self.value is None else torch.lerp(new, self.value, decay)
 
     def of_rows(self, rows: Tensor) -> Tensor:
@@ -72,32 +74,38 @@ class BlockFactor:
     def trace(self) -> Tensor:
         """The trace."""
         value: Any = self.value
-        return value.diagonal(dim1=1, dim2=2).sum()
+        return self.trace_of(value)
+
+    def trace_of(self, new: Tensor) -> Tensor:
+        """The trace of what `update` is given."""
+        return new.diagonal(dim1=1, dim2=2).sum()
 
 
 class RowFactor:
     """The matrix ``U^T U`` by its rows, where these are fewer than columns.
 
-    A running average keeps the rows of the last updates, the latest first, as many as fit in
-    `max_rows`; the same rows again change nothing. O(max_rows * dim) memory.
+    A running average has the rows of all updates below one another. Where these are more than
+    `max_rows`, they are turned into as many eigenvectors, those of the largest eigenvalues, which
+    is the nearest matrix of that rank. O(max_rows * dim) memory.
 
     Parameters
     ----------
     dim : int
         Width of the matrix.
     max_rows : int
-        Rows that are kept at most, but for the latest update, which is kept whole.
+        Rows that are kept at most, but for the first update, which is kept whole.
     """
 
     def __init__(self, dim: int, max_rows: int) -> None:
         self.dim = dim
         self.max_rows = max_rows
-        self.rows: list[Tensor] = []
-        self.weights: list[float] = []
-        self._matrix: Tensor | None = None
+        self.rows: Tensor | None = None
+        self.is_constant = True  # whether the average is that of one update
+        self._is_orthogonal = False
+        self._eigen: tuple[Tensor, Tensor] | None = None
         self._trace: Tensor | None = None
 
-    def update(self, new: Tensor, decay: float) -> bool:
+    def update(self, new: Tensor, decay: float) -> None:
         """Move the average to ``decay * old + (1 - decay) * new``.
 
         Parameters
@@ -106,33 +114,42 @@ class RowFactor:
             Rows.
         decay : float
             In [0, 1).
-
-        Returns
-        -------
-        bool
-            Whether anything has changed.
         """
-        if self.rows and (new is self.rows[0] or _equal(new, self.rows[0])):
-            return False
-        self._matrix = self._trace = None
-        weight = 1.0 if not self.rows else 1 - decay
-        self.rows = [new, *self.rows]
-        self.weights = [weight, *(decay * old for old in self.weights)]
-        while len(self.rows) > 1 and sum(map(len, self.rows)) > self.max_rows:
-            self.rows.pop()
-            self.weights.pop()
-        return True
+        if self.rows is not None and self.is_constant and _equal(new, self.rows):
+            return
+        self.is_constant = self.rows is None or decay == 0
+        if self.rows is None or decay == 0:
+            self._set(new, is_orthogonal=False)
+            return
+        both = torch.cat([new * (1 - decay) ** 0.5, self.rows * decay**0.5])
+        self._set(both, is_orthogonal=False)
+        if len(both) > self.max_rows:
+            vectors, _ = self.eigen()
+            self._set(vectors[-self.max_rows :].clone(), is_orthogonal=True)
+
+    def _set(self, rows: Tensor, is_orthogonal: bool) -> None:
+        self.rows, self._is_orthogonal = rows, is_orthogonal
+        self._eigen = self._trace = None
 
     def matrix(self) -> Tensor:
         """U, of shape (m, dim)."""
-        if self._matrix is None:
-            total = sum(self.weights)
-            parts = [
-                rows * (weight / total) ** 0.5
-                for rows, weight in zip(self.rows, self.weights, strict=True)
-            ]
-            self._matrix = torch.cat(parts)
-        return self._matrix
+        rows: Any = self.rows
+        return rows
+
+    def eigen(self) -> tuple[Tensor, Tensor]:
+        """Orthogonal rows V with ``V^T V = U^T U``, and their squares in ascending order.
+
+        They are ``Q^T U`` and S of ``U U^T = Q S Q^T``, decomposed in float64, since the small ones
+        count; once for every update.
+        """
+        if self._eigen is None:
+            u = self.matrix()
+            if self._is_orthogonal:
+                self._eigen = u, u.double().square().sum(dim=1).to(u.dtype)
+            else:
+                values, q = torch.linalg.eigh((u @ u.t()).double())
+                self._eigen = q.t().to(u.dtype) @ u, values.clamp(min=0).to(u.dtype)
+        return self._eigen
 
     def multiply(self, rows: Tensor) -> Tensor:
         """Rows times the matrix."""
@@ -141,19 +158,27 @@ class RowFactor:
 
     def state(self) -> dict[str, Any]:
         """All that a checkpoint needs."""
-        return {"rows": list(self.rows), "weights": list(self.weights), "max_rows": self.max_rows}
+        return {
+            "rows": self.rows,
+            "max_rows": self.max_rows,
+            "is_constant": self.is_constant,
+            "is_orthogonal": self._is_orthogonal,
+        }
 
     def load(self, state: dict[str, Any]) -> None:
         """Take what `state` has returned."""
-        self.rows, self.weights = list(state["rows"]), list(state["weights"])
-        self.max_rows = state["max_rows"]
-        self._matrix = self._trace = None
+        self._set(state["rows"], state["is_orthogonal"])
+        self.max_rows, self.is_constant = state["max_rows"], state["is_constant"]
 
     def trace(self) -> Tensor:
         """The trace of ``U^T U``."""
         if self._trace is None:
-            self._trace = self.matrix().square().sum()
+            self._trace = self.trace_of(self.matrix())
         return self._trace
+
+    def trace_of(self, new: Tensor) -> Tensor:
+        """The trace of what `update` is given."""
+        return new.square().sum()
 
 
 def split_columns(rows: Tensor, n_blocks: int, block_size: int) -> Tensor:

@@ -62,7 +62,8 @@ class Hook:
 class Recorder:
     """Hooks on a model that keep the calls of its layers in one training pass.
 
-    They do nothing outside of training, without gradients, and in passes that `wanted` refuses.
+    Outside of training, without gradients, and in passes that `wanted` refuses, the layers have
+    none: a module with hooks is called by a slower way.
 
     Parameters
     ----------
@@ -97,12 +98,14 @@ class Recorder:
         self._wanted = wanted
         self._done = done
         self._keep_gradients = keep_gradients
-        self._is_open = False
         self._calls: list[Call] = []
         self._results: dict[nn.Module, list[Output]] = {}
         self._before_dropout: dict[int, tuple[Any, Any]] = {}
+        self._handles: list[Any] = []  # of the pass that is recorded
+        self._handle = model.register_forward_pre_hook(Hook(self, "_begin"))
+
+    def _watch_all(self, model: nn.Module) -> None:
         watched = {output for _, (_, outputs) in self.layers.values() for output in outputs}
-        self._handles = [model.register_forward_pre_hook(Hook(self, "_begin"))]
         for module in model.modules():
             if isinstance(module, (Dropout, nn.Dropout)):
                 self._watch(module, "_keep_input")
@@ -117,26 +120,27 @@ class Recorder:
 
     def close(self) -> None:
         """Remove all hooks."""
-        for handle in self._handles:
-            handle.remove()
-        self._handles.clear()
+        self._handle.remove()
         self._forget()
 
     def _forget(self) -> None:
-        self._is_open = False
+        for handle in self._handles:
+            handle.remove()
+        self._handles.clear()
         self._calls, self._results, self._before_dropout = [], {}, {}
 
     def _begin(self, model: nn.Module, _: Any) -> None:
-        self._forget()
-        self._is_open = model.training and torch.is_grad_enabled() and self._wanted()
+        self._forget()  # of a pass that has not come to its end
+        if model.training and torch.is_grad_enabled() and self._wanted():
+            self._watch_all(model)
 
     def _keep_input(self, _: nn.Module, args: Any, out: Any) -> None:
-        if self._is_open and out is not args[0]:
+        if out is not args[0]:
             self._before_dropout[id(out)] = (out, args[0])
 
     def _keep_output(self, module: nn.Module, _: Any, out: Any) -> None:
         z = out[0] if isinstance(out, tuple) else out
-        if not (self._is_open and isinstance(z, Tensor) and z.requires_grad):
+        if not (isinstance(z, Tensor) and z.requires_grad):
             return
         output = Output(z.shape[:-1].numel(), z.device)
         if not self._keep_gradients:
@@ -152,8 +156,6 @@ class Recorder:
         self._results.setdefault(module, []).append(output)
 
     def _keep_call(self, module: nn.Module, args: Any, kwargs: Any, out: Any) -> None:
-        if not self._is_open:
-            return
         z = out[0] if isinstance(out, tuple) else out
         name, (sites, outputs) = self.layers[module]
         args = tuple(self._undropped(arg) for arg in args)
@@ -172,10 +174,9 @@ class Recorder:
         return x
 
     def _end(self, _: nn.Module, __: Any, out: Any) -> None:
-        if self._is_open:
-            calls = self._calls
-            self._forget()
-            self._done(out, calls)
+        calls = self._calls
+        self._forget()
+        self._done(out, calls)
 
 
 def _layers_of(model: nn.Module, skip: Callable[[str, nn.Module], bool]) -> dict[nn.Module, Any]:

@@ -85,23 +85,17 @@ class DualInverse:
         self.vectors = vectors
         self.values = values
         self.damping = damping
+        self._shrinkage = 1 / (values + damping)
 
     @classmethod
     def of(cls, factor: RowFactor, damping: Tensor) -> "DualInverse":
-        """Decompose, in float64, since the small eigenvalues count."""
-        u = factor.matrix()
-        values, q = torch.linalg.eigh((u @ u.t()).double())
-        vectors = q.t().to(u.dtype) @ u
-        return cls(vectors, values.clamp(min=0).to(u.dtype), damping)
-
-    def with_damping(self, damping: Tensor) -> "DualInverse":
-        """The same matrix with other damping: nothing is decomposed again."""
-        return DualInverse(self.vectors, self.values, damping)
+        """Invert by the factor's eigenvectors, which other damping does not change."""
+        return cls(*factor.eigen(), damping)
 
     def apply(self, rows: Tensor) -> Tensor:
         """Multiply rows by the inverse."""
-        inner = (rows @ self.vectors.t()) / (self.values + self.damping)
-        return torch.addmm(rows, inner, self.vectors, alpha=-1) / self.damping
+        inner = (rows @ self.vectors.t()).mul_(self._shrinkage)
+        return torch.addmm(rows, inner, self.vectors, alpha=-1).div_(self.damping)
 
     def tensors(self) -> dict[str, Tensor]:
         """What it consists of, for checkpoints."""

@@ -1,33 +1,21 @@
 """`KFAC`: preconditions the gradients of a model, around any optimizer of torch."""
 
-import re
-import warnings
-import weakref
-from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from graphembed._validation import check_params, float_in, int_at_least, one_of, optional
-from graphembed.optim._block import METHODS, Block, Observation
+from graphembed.optim._block import Block
+from graphembed.optim._checkpoint import Saved, read, save_blocks
+from graphembed.optim._curvature import Curvature
 from graphembed.optim._damping import LevenbergMarquardt
-from graphembed.optim._distributed import Processes
-from graphembed.optim._fisher import LOSSES
-from graphembed.optim._loss_rows import LossRows
-from graphembed.optim._observe import observe
-from graphembed.optim._passes import Pass, Passes
-from graphembed.optim._paths import PathCache, SiteCall, trace
+from graphembed.optim._doubts import Doubts
+from graphembed.optim._options import Options, Skipped
 from graphembed.optim._recorder import Call, Recorder
 from graphembed.optim._report import figures, table
-from graphembed.optim._trace_rule import TraceRule
-
-_LONGEST_INTERVAL = 100.0
-
-Schedule = float | Callable[[int], float]
 
 
-class KFAC:
+class KFAC(Options):
     """Kronecker-factored curvature (Martens & Grosse 2015) for graph layers.
 
     Every block of parameters W that acts as ``z_r = W a_r`` on rows r has its gradient V replaced
@@ -49,16 +37,18 @@ class KFAC:
         Step size of the optimizer, read by `kl_clip`; by default that of the attached one.
     rows : Tensor of bool, shape (n_outputs,), or of integers, optional
         Rows of the output that the loss is the mean of; by default all, as on restricted blocks and
-        mini-batches. May be set anew before any pass: ``pre.rows = mask``.
+        mini-batches. A number that is there twice counts twice, as in ``output[rows]``. May be set
+        anew before any pass: ``pre.rows = mask``.
     damping : float or callable, default=1e-3
         lambda: what is added to the eigenvalues of ``A (x) G``; as a callable, of the step.
-    ema : float, default=0.95
-        Decay of the running averages of A and G at every update. The first update counts whole.
+    ema : float or callable, default=0.95
+        Decay of the running averages of A and G at every update; as a callable, of the step. The
+        first update counts whole.
     cov_update_freq : int, default=1
         Steps between the first updates of the factors; see `interval_growth`.
     inv_update_freq : int, default=1
         Steps between updates of the inverses, which are made only where factors or damping have
-        changed.
+        changed; the first is made at once.
     approx : {"reduce", "expand"}, default="reduce"
         A of the rows ``u_i = sum_r P_ir [a_r, 1]``, one for each row i of the loss, with P the
         propagation from the layer to the loss; or of the single rows ``a_r``, weighed by
@@ -80,8 +70,9 @@ class KFAC:
         2021). "auto" takes Cholesky up to 512 columns, then "dual" if it can, then "thor".
     block_size : int, default=128
         Width of the blocks of "thor".
-    kl_clip : float or None, default=1e-3
-        Largest ``lr^2 <v, V>`` of a step v; longer ones are scaled down. None: no limit.
+    kl_clip : float, callable or None, default=1e-3
+        Largest ``lr^2 <v, V>`` of a step v; longer ones are scaled down. None: no limit. As a
+        callable, of the step.
     weight_decay : float or callable, default=0
         L2 penalty, added to the gradient before it is preconditioned since it is part of what is
         minimised; as a callable, of the parameter's name. The optimizer's own must be 0.
@@ -107,6 +98,8 @@ class KFAC:
     A: O(m d_in^2) time and O(d_in^2) memory for m rows ("dual": O(m^2 d_in) and O(m d_in); "thor":
     O(m d_in block_size) and O(d_in block_size)); G: O(n d_out^2).
 
+    Steps in which factors are updated wait for the device; others do not.
+
     On a graph the backward pass adds up the losses of several labelled nodes in one row. Drawn
     targets are independent, so that their mixed terms vanish in the mean; those of "empirical" do
     not, and it is biased by them where labelled nodes are neighbours.
@@ -121,7 +114,8 @@ class KFAC:
     the Fisher information, and only different numbers of rows are noticed.
 
     A pass counts if its gradients are there at the step: those of a step left out by a gradient
-    scaler do not, nor does a pass that is not finite.
+    scaler do not, nor does a pass that is not finite, whatever becomes of its gradients. Of several
+    accumulated passes the finite ones count, but among several processes none of this step.
 
     Inputs that `Dropout` has made are taken from before it, so that a first layer's A is computed
     once on a fixed graph. In-place operations on outputs, gradient accumulation and modules that
@@ -131,101 +125,36 @@ class KFAC:
     Wrap gradient descent: Adam divides by the size of every entry and undoes most of it.
     """
 
-    def __init__(
-        self,
-        model: nn.Module,
-        lr: Schedule | None = None,
-        *,
-        rows: Tensor | None = None,
-        damping: Schedule = 1e-3,
-        ema: float = 0.95,
-        cov_update_freq: int = 1,
-        inv_update_freq: int = 1,
-        approx: str = "reduce",
-        fisher: str = "mc",
-        loss_scale: float | Callable[[], float] = 1.0,
-        loss: str = "cross_entropy",
-        method: str = "auto",
-        block_size: int = 128,
-        kl_clip: float | None = 1e-3,
-        weight_decay: float | Callable[[str], float] = 0.0,
-        skip: Iterable[str] = (),
-        unlabeled_weight: float = 0.0,
-        trace_rule: TraceRule | None = None,
-        interval_growth: float = 1.2,
-        seed: int = 0,
-        process_group: Any = None,
-    ) -> None:
-        _check(
-            lr=lr,
-            damping=damping,
-            ema=ema,
-            cov_update_freq=cov_update_freq,
-            inv_update_freq=inv_update_freq,
-            approx=approx,
-            fisher=fisher,
-            loss_scale=loss_scale,
-            loss=loss,
-            method=method,
-            block_size=block_size,
-            kl_clip=kl_clip,
-            weight_decay=weight_decay,
-            unlabeled_weight=unlabeled_weight,
-            interval_growth=interval_growth,
-            seed=seed,
-        )
-        if fisher == "empirical" and unlabeled_weight > 0:
-            raise ValueError(
-                'KFAC: fisher="empirical" sees no gradients of unlabelled rows: unlabeled_weight '
-                f'must be 0, got {unlabeled_weight!r}; or take fisher="mc"'
-            )
-        if isinstance(skip, str):
-            raise TypeError(
-                f"KFAC: skip must be an iterable of str, got the str {skip!r}: [{skip!r}]"
-            )
-        if not isinstance(trace_rule, (TraceRule, type(None))):
-            raise TypeError(f"KFAC: trace_rule must be a TraceRule or None, got {trace_rule!r}")
-        self.model = model
-        self.lr = lr
-        self.rows = rows
-        self.damping = damping
-        self.ema = ema
-        self.cov_update_freq = cov_update_freq
-        self.inv_update_freq = inv_update_freq
-        self.approx = approx
-        self.fisher = fisher
-        self.loss_scale = loss_scale
-        self.loss = loss
-        self.method = method
-        self.block_size = block_size
-        self.kl_clip = kl_clip
-        self.weight_decay = weight_decay
-        self.skip = tuple(re.compile(pattern) for pattern in skip)
-        self.seed = seed
-        self.trace_rule = trace_rule
-        self.interval_growth = interval_growth
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        skipped = Skipped(self.skip)
         self.n_steps = 0
-        self._blocks: dict[str, Block] = {}
-        self._processes = Processes(process_group)
-        self._interval = float(cov_update_freq)
-        self._next_update = 0
-        self._passes = Passes()
-        self._cache = PathCache()
-        self._loss_rows = LossRows(unlabeled_weight)
-        self._generator: torch.Generator | None = None
-        self._generator_state: Tensor | None = None
+        self._curvature = Curvature(self)
+        self._doubts = Doubts(self.model, skipped)
+        self._recorder = Recorder(
+            self.model,
+            skip=skipped.layer,
+            wanted=self._is_due,
+            done=self._observe,
+            keep_gradients=self.fisher == "empirical",
+        )
         self._optimizer: torch.optim.Optimizer | None = None
         self._attached: Any = None
         self._last: dict[str, Any] = {}
-        self._has_warned = False
-        self._without_gradient = (0, 0)
-        self._recorder = Recorder(
-            model,
-            skip=self._is_skipped,
-            wanted=self._is_due,
-            done=self._observe,
-            keep_gradients=fisher == "empirical",
-        )
+
+    def _is_due(self) -> bool:
+        return self._curvature.is_due(self.n_steps)
+
+    def _observe(self, output: Any, calls: list[Call]) -> None:
+        """At the end of a recorded pass."""
+        if not isinstance(output, Tensor) or output.dim() != 2:
+            what = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
+            raise TypeError(f"KFAC: the model must return a Tensor of shape (n, k), got {what}")
+        if not output.requires_grad:
+            return
+        if self.rows is None:
+            self._doubts.watch(output)
+        self._curvature.observe(output, calls)
 
     # -- Around a step -------------------------------------------------------------------------
 
@@ -246,17 +175,18 @@ class KFAC:
         if follows is not None:
             if loss is None:
                 raise ValueError("KFAC: damping=LevenbergMarquardt() needs step(loss), got None")
-            follows.look(loss, self._blocks)
-        self._update_factors()
-        if not self._blocks:
+            follows.look(loss, self._curvature.blocks)
+        self._curvature.update(self.n_steps)
+        if not self.blocks:
             raise RuntimeError(
                 "KFAC.step needs a pass of the model in training mode, with gradients, before it"
             )
+        self._doubts.tell(self.blocks)
         if follows is not None and loss is not None:
-            follows.note(self.n_steps, loss, self._blocks)
+            follows.note(self.n_steps, loss, self._curvature.blocks)
         self._add_penalty()
         pairs = []
-        for block in self._blocks.values():
+        for block in self.blocks:
             gradient = block.gradient()
             if gradient is not None and block.a_inverse is not None:
                 pairs.append((block, gradient, block.precondition(gradient)))
@@ -313,9 +243,6 @@ class KFAC:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _value(self, schedule: Schedule) -> float:
-        return float(schedule(self.n_steps)) if callable(schedule) else float(schedule)
-
     def _add_penalty(self) -> None:
         decay = self.weight_decay
         if not callable(decay) and decay == 0:
@@ -328,7 +255,8 @@ class KFAC:
 
     def _trust_region(self, pairs: list[tuple[Block, Tensor, Tensor]]) -> Tensor | None:
         """Nu = min(1, sqrt(kl_clip / (lr^2 <v, V>))) (Ba et al. 2017, section 5)."""
-        if self.kl_clip is None or not pairs:
+        limit = self._at("kl_clip", self.n_steps)
+        if limit is None or not pairs:
             return None
         rates = [self._rate(block) for block, _, _ in pairs]
         products = [
@@ -337,187 +265,17 @@ class KFAC:
         ]
         total = products[0] if len(products) == 1 else torch.stack(products).sum()
         # 1 / sqrt(0) is infinite, and more than enough.
-        return total.clamp(min=0).div(self.kl_clip).rsqrt().clamp(max=1)
+        return total.clamp(min=0).div(limit).rsqrt().clamp(max=1)
 
     def _rate(self, block: Block) -> float:
         """Step size of a block: of the optimizer, the largest that its parameters have."""
         if self.lr is not None:
-            return self._value(self.lr)
+            return float(self.lr(self.n_steps) if callable(self.lr) else self.lr)
         if self._optimizer is None:
             raise ValueError("KFAC: kl_clip needs lr, got None: give lr, attach(), or kl_clip=None")
         mine = set(block.parameters)
         groups = self._optimizer.param_groups
         return max((float(g["lr"]) for g in groups if not mine.isdisjoint(g["params"])), default=0)
-
-    # -- Factors -------------------------------------------------------------------------------
-
-    def _is_due(self) -> bool:
-        if any(block.is_partly_fixed for block in self._blocks.values()):
-            return True
-        if self._blocks and all(block.is_frozen for block in self._blocks.values()):
-            return False
-        return self.n_steps >= self._next_update
-
-    def _is_skipped(self, name: str, module: nn.Module) -> bool:
-        texts = (name, type(module).__name__)
-        return any(pattern.search(text) for pattern in self.skip for text in texts)
-
-    def _observe(self, output: Any, calls: list[Call]) -> None:
-        """At the end of a pass: what it says about the factors."""
-        if not isinstance(output, Tensor) or output.dim() != 2:
-            what = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
-            raise TypeError(f"KFAC: the model must return a Tensor of shape (n, k), got {what}")
-        if not output.requires_grad:
-            return
-        if self.rows is None and not self._has_warned:
-            output.register_hook(self._count_rows)
-        self._cache.turn()
-        loss_rows, weights = self._loss_rows.matrix(self.rows, output)
-        with torch.no_grad():
-            sites = trace(calls, loss_rows, len(output), self._cache)
-        if not sites:
-            return
-        parameters = [(site.site.weights or (site.site.bias,))[0] for site in sites]
-        if self.fisher == "empirical":  # kept by its graph until the gradients come
-            scale = self.loss_scale() if callable(self.loss_scale) else self.loss_scale
-            made = Pass(parameters, (sites, weights, scale))
-        else:
-            made = Pass(parameters, self._take(sites, weights, loss_rows, output))
-            self._passes.add(made)
-        kept_by = weakref.ref(self._passes)
-
-        def note(_: Tensor) -> None:
-            passes = kept_by()
-            if passes is not None:
-                passes.note_backward(made)
-
-        output.register_hook(note)
-
-    def _take(
-        self,
-        sites: list[SiteCall],
-        weights: Tensor,
-        loss_rows: Any,
-        output: Any,
-        loss_scale: float = 1.0,
-    ) -> Any:
-        with torch.autocast(weights.device.type, enabled=False):
-            return observe(
-                sites,
-                output,
-                loss_rows,
-                weights,
-                approx=self.approx,
-                fisher=self.fisher,
-                loss=self.loss,
-                cache=self._cache,
-                generator=self._draws(weights.device),
-                loss_scale=loss_scale,
-            )
-
-    def _pending(self) -> dict[Tensor, tuple[str, Any, Observation]]:
-        """What the passes since the last step say together, by the first parameter of a site."""
-        pending: dict[Tensor, tuple[str, Any, Observation]] = {}
-        for made in self._passes:
-            seen = made.seen
-            if self.fisher == "empirical":
-                sites, weights, scale = seen
-                seen = self._take(sites, weights, None, None, scale)
-            for (name, site), observation in seen:
-                key = (site.weights or (site.bias,))[0]
-                if key in pending:
-                    pending[key][2].add(observation)
-                else:
-                    pending[key] = (name, site, observation)
-        self._passes.clear()
-        return pending
-
-    def _block(self, name: str, site: Any, observation: Observation) -> Block:
-        """The block of a site, made when it is first seen with these parameters."""
-        parameters = {*site.weights} if site.bias is None else {*site.weights, site.bias}
-        for key, block in list(self._blocks.items()):
-            if parameters == {*block.parameters}:
-                return block
-            if parameters & {*block.parameters}:  # some are fixed now, or are no longer
-                del self._blocks[key]
-        n_rows = int(self._processes.sum(torch.tensor(sum(map(len, observation.rows)))))
-        block = Block(name, site.weights, site.bias, self.method, self.block_size, n_rows)
-        self._blocks[name] = block
-        return block
-
-    def _draws(self, device: torch.device) -> torch.Generator:
-        if self._generator is None:
-            self._generator = torch.Generator(device=device).manual_seed(
-                self.seed + self._processes.rank
-            )
-            if self._generator_state is not None:
-                self._generator.set_state(self._generator_state)
-        return self._generator
-
-    def _update_factors(self) -> None:
-        damping = self._value(self.damping)
-        if not damping > 0:
-            raise ValueError(
-                f"KFAC: damping must be above 0, got {damping!r} at step {self.n_steps}"
-            )
-        has_seen = False
-        for name, site, seen in self._pending().values():
-            block = self._block(name, site, seen)
-            has_seen |= block.is_frozen or block.update(
-                seen, self.ema, self._processes, self.trace_rule, damping
-            )
-        if has_seen:
-            longest = max(self.cov_update_freq, _LONGEST_INTERVAL)
-            self._interval = min(self._interval * self.interval_growth, longest)
-            self._next_update = self.n_steps + round(self._interval)
-        for block in self._blocks.values():
-            if block.n_updates and (
-                block.a_inverse is None or self.n_steps % self.inv_update_freq == 0
-            ):
-                block.invert(damping)
-        if not self._has_warned and self._blocks:
-            self._has_warned = True
-            self._warn()
-
-    def _count_rows(self, gradient: Tensor) -> None:
-        self._without_gradient = int((gradient == 0).all(dim=1).sum()), len(gradient)
-
-    def _others(self) -> list[str]:
-        """Parameters in no block."""
-        known = {id(p) for block in self._blocks.values() for p in block.parameters}
-        return [
-            name
-            for name, parameter in self.model.named_parameters()
-            if parameter.requires_grad and id(parameter) not in known
-        ]
-
-    def _warn(self) -> None:
-        skipped = {
-            id(parameter)
-            for name, module in self.model.named_modules()
-            if name and self._is_skipped(name, module)
-            for parameter in module.parameters()
-        }
-        parameters = dict(self.model.named_parameters())
-        others = [
-            name
-            for name in self._others()
-            if id(parameters[name]) not in skipped
-            and not any(pattern.search(name) for pattern in self.skip)
-        ]
-        if others:
-            warnings.warn(
-                "KFAC leaves the gradients of these parameters as they are, since no linear site "
-                f"has them: {', '.join(others)}",
-                stacklevel=4,
-            )
-        n_without, n_rows = self._without_gradient
-        if 2 * n_without > n_rows:
-            warnings.warn(
-                f"KFAC: the loss has no gradient at {n_without} of {n_rows} rows of the output: if "
-                "it is a mean over some rows, set rows to them",
-                stacklevel=4,
-            )
 
     # -- To look at ----------------------------------------------------------------------------
 
@@ -529,20 +287,13 @@ class KFAC:
         dict
             Numbers, strings and tensors (which are not copied), by the names of the layers.
         """
-        names = {id(p): name for name, p in self.model.named_parameters()}
-        blocks = {}
-        for key, block in self._blocks.items():
-            weights = [names[id(weight)] for weight in block.weights]
-            bias = None if block.bias is None else names[id(block.bias)]
-            blocks[key] = {"weights": weights, "bias": bias, **block.state()}
-        draws = self._generator_state if self._generator is None else self._generator.get_state()
         follows = self.damping if isinstance(self.damping, LevenbergMarquardt) else None
         return {
             "n_steps": self.n_steps,
-            "interval": (self._interval, self._next_update),
+            "interval": (self._curvature.interval, self._curvature.next_update),
             "damping": follows and follows.state_dict(),
-            "generator": draws,
-            "blocks": blocks,
+            "generator": self._curvature.draws_state(),
+            "blocks": save_blocks(self._curvature.blocks, self.model),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -551,31 +302,28 @@ class KFAC:
         Parameters
         ----------
         state : dict
-            From `state_dict`, of a model with the same parameters.
+            From `state_dict`, of a model with the same parameters and an engine with the same
+            `method`. From another kind of device it has all but the drawn targets, which begin
+            anew.
 
         Raises
         ------
         ValueError
-            If the model has no parameter of a name.
+            If a field is missing, or of another kind or shape than this model's; the message names
+            the layer and the field, and nothing has changed.
         """
-        parameters = dict(self.model.named_parameters())
-        blocks = {}
-        for key, saved in state["blocks"].items():
-            names = [*saved["weights"], *([] if saved["bias"] is None else [saved["bias"]])]
-            missing = [name for name in names if name not in parameters]
-            if missing:
-                raise ValueError(f"KFAC.load_state_dict: the model has no parameter {missing[0]!r}")
-            weights = [parameters[name] for name in saved["weights"]]
-            bias = None if saved["bias"] is None else parameters[saved["bias"]]
-            blocks[key] = Block(key, weights, bias, saved["method"], saved["block_size"], 0)
-            blocks[key].load(saved)
-        self._blocks = blocks
-        self.n_steps = state["n_steps"]
-        self._interval, self._next_update = state["interval"]
-        if isinstance(self.damping, LevenbergMarquardt) and state["damping"] is not None:
-            self.damping.load_state_dict(state["damping"])
-        self._generator, self._generator_state = None, state["generator"]
-        self._passes.clear()
+        self._restore(self._read(state))
+
+    def _read(self, state: Any) -> Saved:
+        """What a state says, checked."""
+        layers = [name for name, _ in self._recorder.layers.values()]
+        return read(state, self.model, layers, self.method, self.block_size)
+
+    def _restore(self, saved: Saved) -> None:
+        self._curvature.restore(saved.blocks, saved.interval, saved.generator)
+        self.n_steps = saved.n_steps
+        if isinstance(self.damping, LevenbergMarquardt) and saved.damping is not None:
+            self.damping.load_state_dict(saved.damping)
 
     def summary(self) -> str:
         """A table of the blocks, and the parameters that are in none.
@@ -585,7 +333,7 @@ class KFAC:
         str
             One line per block; before the first step there are none.
         """
-        return table(self.blocks, self._others() if self._blocks else [])
+        return table(self.blocks, self._doubts.others(self.blocks) if self.blocks else [])
 
     def metrics(self) -> dict[str, dict[str, float]]:
         """Figures of the last step, by block.
@@ -606,31 +354,4 @@ class KFAC:
     @property
     def blocks(self) -> tuple[Block, ...]:
         """The blocks of parameters, of the last layer first; empty before the first step."""
-        return tuple(self._blocks.values())
-
-
-_CONSTRAINTS = {
-    "lr": optional(float_in(0, 1e30, "right")),
-    "damping": float_in(0, 1e30, "right"),
-    "ema": float_in(0, 1, "left"),
-    "cov_update_freq": int_at_least(1),
-    "inv_update_freq": int_at_least(1),
-    "approx": one_of("reduce", "expand"),
-    "fisher": one_of("mc", "exact", "empirical"),
-    "loss_scale": float_in(0, 1e30, "right"),
-    "loss": one_of(*LOSSES),
-    "method": one_of(*METHODS),
-    "block_size": int_at_least(1),
-    "kl_clip": optional(float_in(0, 1e30, "right")),
-    "weight_decay": float_in(0, 1e30),
-    "unlabeled_weight": float_in(0, 1e6),
-    "interval_growth": float_in(1, 100),
-    "seed": int_at_least(0, bits=63),
-}
-
-
-def _check(**params: Any) -> None:
-    """Check all numbers and names; schedules are checked by their use."""
-    schedules = ("lr", "damping", "weight_decay", "loss_scale")
-    given = {k: v for k, v in params.items() if not (k in schedules and callable(v))}
-    check_params(given, {name: _CONSTRAINTS[name] for name in given}, owner="KFAC")
+        return tuple(self._curvature.blocks.values())
