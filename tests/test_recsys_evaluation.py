@@ -168,7 +168,7 @@ def test_the_sampled_protocol_warns_and_ranks_among_few():
         result = evaluate(
             MODEL, TRAIN, TEST, (1, 5), protocol="sampled", n_negatives=20, random_state=0
         )
-    with pytest.warns(UserWarning):
+    with pytest.warns(UserWarning, match="Krichene"):
         again = evaluate(
             MODEL, TRAIN, TEST, (1, 5), protocol="sampled", n_negatives=20, random_state=0
         )
@@ -177,7 +177,7 @@ def test_the_sampled_protocol_warns_and_ranks_among_few():
     assert result["hit_rate@5"] > full["recall@5"] + 0.1
     assert result["hit_rate@5"] == result["recall@5"]
     assert result["mrr@1"] == result["hit_rate@1"]
-    with pytest.warns(UserWarning), pytest.raises(ValueError, match="n_negatives must be at most"):
+    with pytest.warns(UserWarning, match="Krichene"), pytest.raises(ValueError, match="n_negatives must be at most"):
         evaluate(MODEL, TRAIN, TEST, protocol="sampled", n_negatives=99)
 
 
@@ -186,7 +186,7 @@ def test_a_model_that_knows_nothing_scores_at_chance_among_sampled():
     train = Interactions.from_csr(sp.random_array((400, 60), density=0.1, rng=rng, format="csr"))
     test = rng.random((400, 60)) < 0.05
     test[train.matrix.nonzero()] = False
-    with pytest.warns(UserWarning):
+    with pytest.warns(UserWarning, match="Krichene"):
         result = evaluate(
             PureSVD(4).fit(train), train, sp.csr_matrix(test), 5, protocol="sampled",
             n_negatives=19, random_state=0,
