@@ -19,6 +19,7 @@ from graphembed.recsys import (
     ItemKNN,
     Popularity,
     PureSVD,
+    cold_user_split,
     compare,
     evaluate,
     make_interactions,
@@ -177,7 +178,8 @@ def test_the_sampled_protocol_warns_and_ranks_among_few():
     assert result["hit_rate@5"] > full["recall@5"] + 0.1
     assert result["hit_rate@5"] == result["recall@5"]
     assert result["mrr@1"] == result["hit_rate@1"]
-    with pytest.warns(UserWarning, match="Krichene"), pytest.raises(ValueError, match="n_negatives must be at most"):
+    too_many = pytest.raises(ValueError, match="n_negatives must be at most")
+    with pytest.warns(UserWarning, match="Krichene"), too_many:
         evaluate(MODEL, TRAIN, TEST, protocol="sampled", n_negatives=99)
 
 
@@ -193,6 +195,20 @@ def test_a_model_that_knows_nothing_scores_at_chance_among_sampled():
         )  # fmt: skip
     n = test.sum()
     assert abs(result["hit_rate@5"] - 5 / 20) < 4 * math.sqrt(0.25 * 0.75 / n)
+
+
+def test_users_who_were_not_in_fit():
+    split = cold_user_split(ALL, val=0.1, test=0.3, history=0.5, random_state=0)
+    model = ItemKNN(20).fit(split.train)
+    blind = evaluate(model, split.train, split.test, 10)
+    seeing = evaluate(model, split.train, split.test, 10, histories=split.history)
+    assert seeing["recall@10"] > blind["recall@10"] + 0.02
+    popular = evaluate(Popularity().fit(split.train), split.train, split.test, 10)
+    assert blind["recall@10"] == popular["recall@10"]
+    ranked = compare([model], split.train, split.test, 10, histories=split.history)
+    assert ranked.rows[0]["recall@10"] == seeing["recall@10"]
+    with pytest.raises(NotImplementedError, match="does not take histories"):
+        evaluate(model, split.train, split.test, protocol="sampled", histories=split.history)
 
 
 def test_what_does_not_belong_together_is_refused():
