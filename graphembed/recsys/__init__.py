@@ -1,17 +1,43 @@
 """Recommendation: from a table of interactions to ranked items, vectors and honest scores."""
 
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from graphembed.recsys.base import Recommender, ScoreRecommender, VectorRecommender
-from graphembed.recsys.baselines import EASE, Popularity
+from graphembed.recsys.baselines import (
+    EASE,
+    GFCF,
+    IALS,
+    ContentKNN,
+    ItemKNN,
+    Popularity,
+    PureSVD,
+    RP3beta,
+)
 from graphembed.recsys.citeulike import CiteULike, load_citeulike
 from graphembed.recsys.evaluation import evaluate
 from graphembed.recsys.interactions import Interactions
 from graphembed.recsys.synthetic import SyntheticInteractions, make_interactions
+from graphembed.recsys.walks import DeepWalkRecommender, LINERecommender, Node2VecRecommender
+
+if TYPE_CHECKING:
+    from graphembed.recsys.lightgcn import LightGCN
 
 __all__ = [
     "EASE",
+    "GFCF",
+    "IALS",
     "CiteULike",
+    "ContentKNN",
+    "DeepWalkRecommender",
     "Interactions",
+    "ItemKNN",
+    "LINERecommender",
+    "LightGCN",
+    "Node2VecRecommender",
     "Popularity",
+    "PureSVD",
+    "RP3beta",
     "Recommender",
     "ScoreRecommender",
     "SyntheticInteractions",
@@ -20,3 +46,18 @@ __all__ = [
     "load_citeulike",
     "make_interactions",
 ]
+
+# Imported at the first use: these need torch.
+_HOMES = {"LightGCN": "graphembed.recsys.lightgcn"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
