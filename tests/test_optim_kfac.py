@@ -13,9 +13,18 @@ from optim_helpers import N_NODES, Chain, gcn, graph  # noqa: E402
 from torch import nn  # noqa: E402
 from torch.nn import functional as F  # noqa: E402, N812
 
+from graphembed import Graph  # noqa: E402
+from graphembed.estimators import NodeClassifier  # noqa: E402
 from graphembed.nn import GCNConv, SparseMatrix  # noqa: E402
 from graphembed.nn.models import GCN  # noqa: E402
-from graphembed.optim import KFAC, Hop, LayerSites, LinearSite, register_layer  # noqa: E402
+from graphembed.optim import (  # noqa: E402
+    KFAC,
+    KFACSGD,
+    Hop,
+    LayerSites,
+    LinearSite,
+    register_layer,
+)
 
 ROWS = torch.arange(5)
 Y = torch.tensor([0, 1, 2, 0, 1])
@@ -121,13 +130,43 @@ def test_wrong_types_are_named():
         model(x, edges)
 
 
-def test_a_damping_that_falls_to_zero_is_refused():
+@pytest.mark.parametrize(("option", "value"), [("damping", 0.0), ("ema", 1.0), ("kl_clip", -1.0)])
+def test_what_schedules_give_is_checked(option, value):
     edges, x = graph()
     model = gcn()
-    with KFAC(model, 0.1, rows=ROWS, damping=lambda step: 0.0, method="dual") as pre:
+    with KFAC(model, 0.1, rows=ROWS, method="dual", **{option: lambda step: value}) as pre:
         backward(model, x, edges)
-        with pytest.raises(ValueError, match="damping must be above 0"):
+        with pytest.raises(ValueError, match=f"{option} must be .*, got {value} .* at step 0"):
             pre.step()
+
+
+def test_schedules_are_of_the_step():
+    edges, x = graph()
+    constant = {"ema": 0.5, "kl_clip": 1e-4, "damping": 0.01, "lr": 0.3}
+    found, steps = [], []
+    for options in (constant, {name: at_steps(v, steps) for name, v in constant.items()}):
+        model = gcn()
+        pre, optimizer = start(model, interval_growth=1.0, **options)
+        train(model, pre, optimizer, x, edges, 3)
+        pre.close()
+        found.append(parameters(model))
+    assert_same(*found)
+    assert set(steps) == {(v, step) for v in constant.values() for step in range(3)}
+    free = gcn()
+    pre, optimizer = start(free, kl_clip=lambda step: None if step else 1e-9)
+    train(free, pre, optimizer, x, edges, 1)
+    assert pre.metrics()["layers.0"]["scale"] < 1
+    train(free, pre, optimizer, x, edges, 1)
+    assert pre.metrics()["layers.0"]["scale"] == 1.0
+    pre.close()
+
+
+def at_steps(value, steps):
+    def schedule(step):
+        steps.append((value, step))
+        return value
+
+    return schedule
 
 
 def test_layers_skipped_by_class_are_not_warned_of():
@@ -398,8 +437,123 @@ def test_it_resumes_with_the_same_bits(method):
     train(other, resumed, optimizer, x, edges, 7)
     resumed.close()
     assert_same(parameters(model), parameters(other))
-    with pytest.raises(ValueError, match="no parameter 'layers"):
-        KFAC(nn.Linear(3, 3)).load_state_dict(resumed.state_dict())
+
+
+def block_of(state):
+    return state["blocks"]["layers.1"]
+
+
+WRONG_STATES = {
+    "no dict": (lambda s: [s], "state must be a dict .* got list"),
+    "no field": (lambda s: s.pop("interval") and s, "the state has no field 'interval'"),
+    "another field": (lambda s: s | {"lr": 0.1}, "the state has an unknown field 'lr'"),
+    "steps": (lambda s: s | {"n_steps": -1}, "n_steps must be an int >= 0, got -1"),
+    "interval": (lambda s: s | {"interval": 3}, "interval must be .*, got 3"),
+    "draws": (lambda s: s | {"generator": torch.zeros(5)}, "generator must be a Tensor of uint8"),
+    "damping": (lambda s: s | {"damping": {"value": 1}}, "damping has no field 'ratio'"),
+    "another layer": (
+        lambda s: s["blocks"].update({"conv": block_of(s)}) or s,
+        "no layer 'conv' with linear sites, only 'layers.0'",
+    ),
+    "twice": (
+        lambda s: s["blocks"].update({"layers.0[1]": dict(block_of(s))}) or s,
+        r"layer 'layers\.0\[1\]': .* must be in one block only",
+    ),
+    "parameter": (
+        lambda s: block_of(s).update(weights=["w"]) or s,
+        "layer 'layers.1': the model has no parameter 'w'",
+    ),
+    "no block": (lambda s: s["blocks"].update({"layers.1": 3}) or s, "'layers.1' must be a dict"),
+    "method": (
+        lambda s: block_of(s).update(method="eigh") or s,
+        "layer 'layers.1': method must be 'cholesky', got 'eigh'",
+    ),
+    "shape": (
+        lambda s: block_of(s)["g"].update(value=torch.eye(4)[None]) or s,
+        r"layer 'layers.1': g: value must be a Tensor of shape \(1, 3, 3\), got \(1, 4, 4\)",
+    ),
+    "number of blocks": (
+        lambda s: block_of(s)["a"].update(value=torch.zeros(2, 4, 4)) or s,
+        r"a: value must be a Tensor of shape \(1, 4, 4\), got \(2, 4, 4\)",
+    ),
+    "missing": (
+        lambda s: block_of(s)["a"].update(value=None) or s,
+        "a: value must be a Tensor .* got None",
+    ),
+    "kind": (
+        lambda s: block_of(s).update(a_inverse={"vectors": torch.eye(4)}) or s,
+        "a_inverse has no field 'value'",
+    ),
+    "dtype": (
+        lambda s: block_of(s)["g"].update(value=torch.eye(3, dtype=torch.int64)[None]) or s,
+        "g: value must be of float32 or float64, got torch.int64",
+    ),
+    "two dtypes": (
+        lambda s: block_of(s)["g"].update(value=torch.eye(3, dtype=torch.float32)[None]) or s,
+        "blocks must be of one dtype, got 'torch.float32, torch.float64'",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", WRONG_STATES)
+def test_a_wrong_state_is_named_and_changes_nothing(name):
+    spoil, message = WRONG_STATES[name]
+    edges, x = graph()
+    model, other = gcn(), gcn(seed=9)
+    pre, optimizer = start(model, method="cholesky")
+    train(model, pre, optimizer, x, edges, 3)
+    pre.close()
+    same, optimizer = start(other, method="cholesky")
+    train(other, same, optimizer, x, edges, 2)
+    before = copy.deepcopy(same.state_dict())
+    kind = TypeError if name == "no dict" else ValueError
+    with pytest.raises(kind, match=message):
+        same.load_state_dict(spoil(copy.deepcopy(pre.state_dict())))
+    assert_equal(same.state_dict(), before)
+    same.load_state_dict(pre.state_dict())
+    assert same.n_steps == 3
+    same.close()
+
+
+def assert_equal(a, b):
+    if isinstance(a, dict):
+        assert a.keys() == b.keys()
+        for key in a:
+            assert_equal(a[key], b[key])
+    else:
+        assert torch.equal(a, b) if isinstance(a, torch.Tensor) else a == b
+
+
+def test_a_state_of_blocks_of_another_size_is_refused():
+    edges, x = graph()
+    for method, size in (("thor", 3), ("dual", 2)):
+        model = gcn()
+        pre, optimizer = start(model, method="thor", block_size=2)
+        train(model, pre, optimizer, x, edges, 1)
+        pre.close()
+        with (
+            KFAC(gcn(), 0.1, method=method, block_size=size) as other,
+            pytest.raises(
+                ValueError, match=r"layers\.2': (block_size must be 3|method must be 'd)"
+            ),
+        ):
+            other.load_state_dict(pre.state_dict())
+
+
+def test_an_optimizer_with_a_wrong_state_stays_as_it_was():
+    edges, x = graph()
+    model = gcn()
+    optimizer = KFACSGD(model, 0.1, rows=ROWS)
+    backward(model, x, edges)
+    optimizer.step()
+    wrong = copy.deepcopy(optimizer.state_dict())
+    wrong["param_groups"][0]["lr"] = 9.0
+    wrong["preconditioner"]["n_steps"] = None
+    with pytest.raises(ValueError, match="n_steps must be"):
+        optimizer.load_state_dict(wrong)
+    assert optimizer.param_groups[0]["lr"] == 0.1
+    with pytest.raises(ValueError, match="no field 'preconditioner'"):
+        optimizer.load_state_dict(torch.optim.SGD(model.parameters(), 0.1).state_dict())
 
 
 def test_same_seed_same_bits_and_torchs_generators_are_left_alone():
@@ -457,3 +611,33 @@ def test_registered_layers_are_known():
         assert pre.blocks[0].d_in == 4
     with pytest.raises(TypeError, match="layer must be"):
         register_layer(Scaled(), sites)
+
+
+@pytest.mark.parametrize("optimizer", ["kfac", "ngd", "thor"])
+def test_a_fitted_classifier_has_a_model_without_hooks(optimizer):
+    edges, x = graph()
+    fitted = NodeClassifier(optimizer=optimizer, epochs=2, random_state=0)
+    fitted.fit(Graph.from_edges(edges.t().numpy(), nodes=range(N_NODES)), x.numpy(), [0, 1] * 7)
+    for model in (fitted.model_, copy.deepcopy(fitted.model_)):
+        for module in model.modules():
+            assert not module._forward_hooks
+            assert not module._forward_pre_hooks
+            assert not module._forward_hooks_with_kwargs
+    copied = pickle.loads(pickle.dumps(fitted.model_))
+    for a, b in zip(copied.parameters(), fitted.model_.parameters(), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_a_fit_that_ends_early_leaves_no_hooks():
+    edges, x = graph()
+    seen = []
+
+    def stop(model, record):
+        seen.append(model)
+        raise KeyboardInterrupt
+
+    classifier = NodeClassifier(optimizer="kfac", epochs=2, random_state=0, callbacks=[stop])
+    g = Graph.from_edges(edges.t().numpy(), nodes=range(N_NODES))
+    with pytest.raises(KeyboardInterrupt):
+        classifier.fit(g, x.numpy(), [0, 1] * 7)
+    assert not any(m._forward_hooks or m._forward_pre_hooks for m in seen[0].modules())

@@ -173,6 +173,53 @@ def test_reduce_is_exact_where_every_layer_has_one_propagation(make):
         assert relative_error(kronecker(block), exact_block(block, outputs, "mse")) < 1e-10
 
 
+@pytest.mark.parametrize("approx", ["reduce", "expand"])
+def test_labelled_rows_that_nothing_reaches(approx):
+    edges, x = graph()
+    edges = edges[:, ~((edges == 0) | (edges == 3)).any(dim=0)]  # two labelled nodes are isolated
+    options = {"root_weight": False}
+    model = seeded(lambda: Chain([SAGEConv(4, 3, **options), SAGEConv(3, 3, **options)], False))
+    pre, outputs = run(model, x, edges, ROWS, approx=approx)
+    if approx == "reduce":
+        for block in pre.blocks:
+            assert relative_error(kronecker(block), exact_block(block, outputs, "mse")) < 1e-10
+    for rows in (ROWS[:1], ROWS[[0, 3]]):  # nothing reaches any of them
+        pre, _ = run(model, x, edges, rows, approx=approx)
+        assert all(bool(p.grad.isfinite().all()) for p in model.parameters())
+        assert bool((pre.blocks[1].g.value == 0).all())
+
+
+@pytest.mark.parametrize("aggr", ["mean", "sum"])
+def test_reduce_is_exact_below_a_projected_sage(aggr):
+    edges, x = graph()
+    model = seeded(
+        lambda: Chain([SAGEConv(4, 3, aggr=aggr, project=True, root_weight=False)], relu=False)
+    )
+    with torch.no_grad():
+        model.layers[0].lin.bias.fill_(99.0)  # the inner ReLU is linear
+    pre, outputs = run(model, x, edges, ROWS)
+    assert {block.name for block in pre.blocks} == {"layers.0[0]", "layers.0[1]"}
+    for block in pre.blocks:
+        assert relative_error(kronecker(block), exact_block(block, outputs, "mse")) < 1e-10
+
+
+@pytest.mark.parametrize("unlabeled_weight", [0.0, 0.5])
+def test_rows_that_are_there_twice_count_twice(unlabeled_weight):
+    edges, x = graph()
+    rows = torch.tensor([3, 3, 5])
+    pre, outputs = run(gcn(relu=False), x, edges, rows, unlabeled_weight=unlabeled_weight)
+    everything, all_outputs = run(gcn(relu=False), x, edges, None)
+    weights = torch.full((N_NODES,), unlabeled_weight, dtype=torch.float64)
+    weights[3], weights[5] = 2.0, 1.0
+    for found, block in zip(pre.blocks, everything.blocks, strict=True):
+        single = [exact_block(block, all_outputs[i : i + 1], "mse") for i in range(N_NODES)]
+        wanted = sum(w * part for w, part in zip(weights, single, strict=True)) / weights.sum()
+        assert relative_error(kronecker(found), wanted) < 1e-10
+        if not unlabeled_weight:
+            wanted = exact_block(found, outputs, "mse")
+            assert relative_error(kronecker(found), wanted) < 1e-10
+
+
 @pytest.mark.parametrize("make", [lambda a, b: ChebConv(a, b, K=3), SAGEConv], ids=["cheb", "sage"])
 def test_no_kronecker_product_is_exact_below_layers_with_several_propagations(make):
     edges, x = graph()

@@ -8,6 +8,7 @@ torch = pytest.importorskip("torch")
 
 from optim_helpers import Chain, gcn, graph, seeded  # noqa: E402
 from torch.nn import functional as F  # noqa: E402, N812
+from torch.utils._python_dispatch import TorchDispatchMode  # noqa: E402
 
 from graphembed.nn import GCNConv  # noqa: E402
 from graphembed.optim import KFAC, KFACSGD, TraceRule  # noqa: E402
@@ -70,7 +71,7 @@ def test_long_intervals_between_updates_are_kept():
             pre.n_steps = n
             if pre._is_due():
                 backward(model)
-                pre._curvature.update(n, 1e-3)
+                pre._curvature.update(n)
                 due.append(n)
     assert due == [0, 150, 300]
 
@@ -270,3 +271,36 @@ def test_kl_clip_takes_the_step_size_of_every_group():
     scale = pre.metrics()["layers.0"]["scale"]
     assert scale < 1
     assert float(scale * total) == pytest.approx(1e-4)
+
+
+# -- What would wait for a device --------------------------------------------------------------
+
+
+class Waiting(TorchDispatchMode):
+    """The operations whose results or shapes are numbers that the host must know."""
+
+    names = ("_local_scalar_dense", "nonzero", "equal", "masked_select", "_unique2")
+
+    def __init__(self):
+        super().__init__()
+        self.seen = []
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        name = function.overloadpacket.__name__
+        if name in self.names:
+            self.seen.append(name)
+        return function(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("fisher", ["mc", "empirical"])
+@pytest.mark.parametrize("method", ["dual", "cholesky", "eigh", "thor"])
+def test_only_updates_of_factors_would_wait_for_a_device(method, fisher):
+    model = gcn()
+    optimizer = KFACSGD(model, rows=ROWS, method=method, fisher=fisher, cov_update_freq=3)
+    found = []
+    for _ in range(6):
+        with Waiting() as mode:
+            backward(model)
+            optimizer.step()
+        found.append(bool(mode.seen))
+    assert found == [True, False, False, True, False, False]

@@ -144,9 +144,7 @@ def fit(
     train_rows, val_rows = (torch.from_numpy(rows).to(device) for rows in split)
     with seeded(seed, device):
         model = make_model(settings, data.x.shape[1], int(codes.max()) + 1).to(device)
-        optimizer, batches = _optimizer(
-            settings, model, _batches(settings, model, data, y, train_rows, seed, n_threads), seed
-        )
+        parts = _batches(settings, model, data, y, train_rows, seed, n_threads)
         validate = _validation(settings, model, data, y, val_rows) if len(val_rows) else None
         stopping = (
             EarlyStopping(settings.early_stopping, settings.patience)
@@ -162,36 +160,42 @@ def fit(
                     refresh=False,
                 )
 
-            history = train(
-                model,
-                optimizer,
-                batches,
-                epochs=settings.epochs,
-                validate=validate,
-                stopping=stopping,
-                callbacks=[show, *callbacks] if verbose else callbacks,
-            )
+            with _optimizer(settings, model, parts, seed) as (optimizer, batches):
+                history = train(
+                    model,
+                    optimizer,
+                    batches,
+                    epochs=settings.epochs,
+                    validate=validate,
+                    stopping=stopping,
+                    callbacks=[show, *callbacks] if verbose else callbacks,
+                )
     model.eval()
     if stopping is not None and stopping.best is not None:
         return model, history, int(stopping.best["epoch"])
     return model, history, len(history["epoch"])
 
 
+@contextmanager
 def _optimizer(
     settings: Settings, model: GraphModel, batches: Iterable[Part], seed: int
-) -> tuple[torch.optim.Optimizer, Iterable[Part]]:
-    """The optimiser, and the parts as it wants to have them."""
+) -> Iterator[tuple[torch.optim.Optimizer, Iterable[Part]]]:
+    """The optimiser, and the parts as it wants to have them; it leaves nothing on the model."""
     if settings.optimizer in SECOND_ORDER:
         optimizer = make_second_order(settings, model, seed)
-        return optimizer, TellingRows(batches, optimizer)
-    optimizer = make_optimizer(
-        model,
-        settings.optimizer,
-        lr=settings.lr,
-        weight_decay=settings.weight_decay,
-        decay=settings.decay,
+        with optimizer.preconditioner:  # takes its hooks away
+            yield optimizer, TellingRows(batches, optimizer)
+        return
+    yield (
+        make_optimizer(
+            model,
+            settings.optimizer,
+            lr=settings.lr,
+            weight_decay=settings.weight_decay,
+            decay=settings.decay,
+        ),
+        batches,
     )
-    return optimizer, batches
 
 
 class _Batches:

@@ -24,6 +24,20 @@ class GrowingEmbedding(NodeEmbedding):
     n_components: int
     _memory: Memory | None = None
 
+    @property
+    def context_embedding_(self) -> NDArray[np.float32]:
+        """Vectors of the nodes as contexts, row i of ``node_ids_[i]``.
+
+        ``embedding_[u] @ context_embedding_[v]`` is what training fits to how often v is near u,
+        which is not the same as the likeness of two rows of ``embedding_``.
+        """
+        if self._memory is None:
+            raise AttributeError(
+                f"this {type(self).__name__} holds no context vectors: it is not fitted, or was "
+                "trained by gensim, with loss='hs' or along a metapath"
+            )
+        return self._memory.context
+
     @abstractmethod
     def _plan(self, n_threads: int) -> Plan:
         """Return how a grown model trains."""

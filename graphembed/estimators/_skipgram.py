@@ -49,7 +49,7 @@ class Tables(NamedTuple):
 
     embedding: NDArray[np.float32]
     context: NDArray[np.float32]
-    visits: NDArray[np.int64]
+    visits: Frequencies
 
 
 def count_corpus(corpus: WalkCorpus, stats: TrainingStats, verbose: int) -> NDArray[np.int64]:
@@ -111,7 +111,7 @@ def train_edges(
     n_samples: int,
     *,
     verbose: int = 0,
-) -> tuple[NDArray[np.float32], TrainingStats]:
+) -> tuple[Tables, TrainingStats]:
     """Train on so many sampled arcs, each the walk of one step whose tail is the centre."""
     stats = TrainingStats(n_steps=n_samples)
     begin = time.perf_counter()
@@ -128,7 +128,7 @@ def train_edges(
             bar.update(len(arcs))
     stats.n_pairs = n_pairs
     stats.train_seconds = time.perf_counter() - begin
-    return model.embedding(), stats
+    return Tables(model.embedding(), model.contexts(), sampler.frequencies), stats
 
 
 class NegativeSampling(Grid):

@@ -19,7 +19,13 @@ from graphembed._validation import (
     verbosity,
 )
 from graphembed.estimators._grid import SkipGramConfig
-from graphembed.estimators._skipgram import NegativeSampling, OneTable, TrainingStats, train_edges
+from graphembed.estimators._skipgram import (
+    NegativeSampling,
+    OneTable,
+    Tables,
+    TrainingStats,
+    train_edges,
+)
 from graphembed.estimators._trained import Trained, check_converged
 from graphembed.estimators.base import NodeEmbedding
 from graphembed.graph import Graph
@@ -195,6 +201,12 @@ class LINE(NodeEmbedding):
     def _train_order(
         self, graph: Graph, order: str, seed: int, n_threads: int
     ) -> tuple[NDArray[np.float32], TrainingStats]:
+        tables, stats = self._train_tables(graph, order, seed, n_threads)
+        return tables.embedding, stats
+
+    def _train_tables(
+        self, graph: Graph, order: str, seed: int, n_threads: int
+    ) -> tuple[Tables, TrainingStats]:
         shared = self.order == "both" and self.components == "shared"
         config = SkipGramConfig(
             n_components=(self.n_components + (order == "first")) // 2

@@ -107,6 +107,10 @@ def _read_parquet(path: Path) -> tuple[list[Any], npt.NDArray[np.floating[Any]]]
         raise FileFormatError(
             f"{path}: the first of at least two columns must be 'id', got {table.column_names[:3]}"
         )
+    if table.num_columns == 2 and pyarrow.types.is_fixed_size_list(table.schema.types[1]):
+        vectors = table.column(1).combine_chunks()
+        size = vectors.type.list_size
+        return table.column(0).to_pylist(), vectors.flatten().to_numpy().reshape(-1, size)
     columns = [column.to_numpy() for column in table.columns[1:]]
     return table.column(0).to_pylist(), np.column_stack(columns)
 

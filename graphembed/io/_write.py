@@ -29,6 +29,7 @@ def write_embedding(
     embedding: np.ndarray,
     *,
     names: Sequence[str] | None = None,
+    vector: str | None = None,
 ) -> None:
     """Write an embedding in the format that the suffix of `path` names.
 
@@ -46,11 +47,15 @@ def write_embedding(
         Floats; written without loss (word2vec: as float32).
     names : sequence of str, optional
         Names of the columns; ``x0, x1, ...`` if None. Not used by the formats without any.
+    vector : str, optional
+        For ``.parquet`` only: one column of this name with the whole vectors, as lists of a fixed
+        size, instead of a column for each component. Vector databases read these.
 
     Raises
     ------
     ValueError
-        If the suffix is unknown, or the format cannot hold the ids; the message says which can.
+        If the suffix is unknown, or the format cannot hold the ids; the message says which can. If
+        `vector` is given for another format, or together with `names`.
     ImportError
         If pyarrow is needed and not installed; the message holds the pip command.
     OSError
@@ -64,7 +69,15 @@ def write_embedding(
     if suffix not in _WRITERS:
         known = ", ".join(_WRITERS)
         raise ValueError(f"path must end in one of {known}, got {os.fspath(path)!r}")
-    _WRITERS[suffix](path, node_ids, embedding, names)
+    if vector is None:
+        _WRITERS[suffix](path, node_ids, embedding, names)
+    elif suffix != ".parquet" or names is not None or vector == "id":
+        raise ValueError(
+            f"vector={vector!r} names the one column beside 'id' of a .parquet file; it goes with "
+            "no other format, and not with names"
+        )
+    else:
+        _write_parquet(path, node_ids, embedding, None, vector)
 
 
 def check_node_ids(path: StrPath, node_ids: NodeIds) -> None:
@@ -144,26 +157,35 @@ def _write_npz(
 
 
 def _write_parquet(
-    path: StrPath, node_ids: NodeIds, embedding: np.ndarray, names: Sequence[str] | None
+    path: StrPath,
+    node_ids: NodeIds,
+    embedding: np.ndarray,
+    names: Sequence[str] | None,
+    vector: str | None = None,
 ) -> None:
     pyarrow = import_optional("pyarrow", extra="all")
     parquet = import_optional("pyarrow.parquet", extra="all")
     with atomic_path(path) as temporary:
         table = check_embedding(node_ids, embedding)
-        header = ["id", *_check_names(names, table.shape[1])]
         ids = _parquet_ids(node_ids)
         id_type = pyarrow.string() if isinstance(ids, list) else pyarrow.int64()
         value_type = pyarrow.from_numpy_dtype(table.dtype)
-        fields = [pyarrow.field(name, value_type) for name in header[1:]]
+        if vector is None:
+            header = _check_names(names, table.shape[1])
+            fields = [pyarrow.field(name, value_type) for name in header]
+        else:
+            fields = [pyarrow.field(vector, pyarrow.list_(value_type, table.shape[1]))]
         schema = pyarrow.schema([pyarrow.field("id", id_type), *fields])
         rows = rows_per_block(table)
         with temporary.open("wb") as file, parquet.ParquetWriter(file, schema) as writer:
             for low in range(0, len(ids), rows):
-                columns = np.ascontiguousarray(table[low : low + rows].T)
-                arrays = [
-                    pyarrow.array(ids[low : low + rows], id_type),
-                    *map(pyarrow.array, columns),
-                ]
+                block = table[low : low + rows]
+                if vector is None:
+                    columns = list(map(pyarrow.array, np.ascontiguousarray(block.T)))
+                else:
+                    flat = pyarrow.array(np.ascontiguousarray(block).ravel())
+                    columns = [pyarrow.FixedSizeListArray.from_arrays(flat, table.shape[1])]
+                arrays = [pyarrow.array(ids[low : low + rows], id_type), *columns]
                 writer.write_table(pyarrow.Table.from_arrays(arrays, schema=schema))
 
 

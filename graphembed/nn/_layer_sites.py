@@ -67,23 +67,24 @@ def sage(
     """
     inputs = read_inputs(x, edge_index, edge_weight, size)
     adjacency, n_source = inputs.adjacency, inputs.adjacency.n_source
-    mean = Hop(n_source, adjacency.mean_matrix(dtype=inputs.dtype))
     is_sum = conv.aggr in ("sum", "add")
+    matrix = adjacency.matrix if is_sum else adjacency.mean_matrix(dtype=inputs.dtype)
+    hop = Hop(n_source, matrix)
     sites = []
     source = inputs.source
     if conv.project:
         rows = (Hop(n_source), source)
         lin = conv.lin
-        sites.append(LinearSite(lin, (lin.weight,), lin.bias, (rows,), to_output=mean))
+        sites.append(LinearSite(lin, (lin.weight,), lin.bias, (rows,), to_output=hop))
         with torch.no_grad():
             source = conv.lin(source).relu()
     if is_sum or conv.aggr == "mean":
-        neighbors = (Hop(n_source, adjacency.matrix) if is_sum else mean, source)
+        neighbors = (hop, source)
     else:
         with torch.no_grad():
             neighbors = (Hop(adjacency.n_target), conv._aggregate(adjacency, source))
     weights, parts = [conv.lin_l.weight], [neighbors]
-    hops = [Hop(n_source, adjacency.matrix) if is_sum else mean]
+    hops = [hop]
     if conv.root_weight and inputs.target is not None:
         weights.append(conv.lin_r.weight)
         parts.append(_own_rows(inputs))

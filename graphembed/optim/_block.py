@@ -155,46 +155,43 @@ class Block:
         decay = min(1 - 1 / (self.n_updates + 1), ema)
         a_mass = processes.sum(seen.a_mass)
         g = self.g.of_matrix(processes.sum(seen.gram) / processes.sum(seen.g_mass))
-        if isinstance(self.a, RowFactor):
-            a = processes.gather(seen.rows[0] if len(seen.rows) == 1 else torch.cat(seen.rows))
-            a_trace = a.square().sum() / a_mass
-        else:
-            factor = self.a
-            sums = [factor.of_rows(rows) for rows in seen.rows]
-            total = sums[0] if len(sums) == 1 else torch.stack(sums).sum(dim=0)
-            a = processes.sum(total) / a_mass
-            a_trace = a.diagonal(dim1=1, dim2=2).sum()
-        if not bool(a.isfinite().all() & g.isfinite().all()):
+        is_known = self._is_known(seen.rows, processes)
+        a = None if is_known else self._input_factor(seen.rows, a_mass, processes)
+        if not bool(g.isfinite().all()) or (a is not None and not bool(a.isfinite().all())):
             return False
         if rule is not None and self.n_updates:
-            change = self._change(a_trace, g.diagonal(dim1=1, dim2=2).sum(), decay, damping)
-            verdict = rule.decide(change, self.n_updates)
+            verdict = rule.decide(self._change(a, g, decay, damping), self.n_updates)
             self.is_frozen = verdict == "freeze"
             if verdict != "update":
                 return True
-        if isinstance(self.a, RowFactor):
-            self._update_rows(a, a_mass, decay)
-        else:
+        if a is not None:
             self.a.update(a, decay)
         self.g.update(g, decay)
+        self._last_rows = seen.rows[0] if len(seen.rows) == 1 else None
         self.n_updates += 1
         return True
 
-    def _change(self, a_trace: Tensor, g_trace: Tensor, decay: float, damping: float) -> float:
-        """Relative change of ``tr(A (x) G + lambda I)`` that an update would make."""
-        a, g = self.a.trace(), self.g.trace()
-        extra = damping * self.d_in * self.d_out
-        before = a * g + extra
-        after = torch.lerp(a_trace, a, decay) * torch.lerp(g_trace, g, decay) + extra
-        return float((after - before).abs() / before)
+    def _is_known(self, rows: list[Tensor], processes: Processes) -> bool:
+        """Whether A would stay as it is: on a fixed graph, rows of the input are one object."""
+        is_same = len(rows) == 1 and rows[0] is self._last_rows and processes.count == 1
+        return is_same and self.a.is_constant
 
-    def _update_rows(self, rows: Tensor, mass: Tensor, decay: float) -> None:
-        # Unscaled rows are compared, which are the same object on a fixed graph.
-        factor: Any = self.a
-        if self._last_rows is rows and factor.is_constant:
-            return
-        self._last_rows = rows
-        factor.update(rows / mass.sqrt(), decay)
+    def _input_factor(self, rows: list[Tensor], mass: Tensor, processes: Processes) -> Tensor:
+        """What `update` of A takes."""
+        if isinstance(self.a, RowFactor):
+            own = rows[0] if len(rows) == 1 else torch.cat(rows)
+            return processes.gather(own) / mass.sqrt()
+        parts = [self.a.of_rows(part) for part in rows]
+        return processes.sum(parts[0] if len(parts) == 1 else torch.stack(parts).sum(dim=0)) / mass
+
+    def _change(self, a: Tensor | None, g: Tensor, decay: float, damping: float) -> float:
+        """Relative change of ``tr(A (x) G + lambda I)`` that an update would make."""
+        a_now, g_now = self.a.trace(), self.g.trace()
+        a_next = a_now if a is None else torch.lerp(self.a.trace_of(a), a_now, decay)
+        extra = damping * self.d_in * self.d_out
+        before = a_now * g_now + extra
+        after = a_next * torch.lerp(self.g.trace_of(g), g_now, decay) + extra
+        return float((after - before).abs() / before)
 
     def values(self) -> Tensor:
         """A copy of the parameters side by side, of shape (d_out, d_in)."""

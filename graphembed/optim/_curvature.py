@@ -116,21 +116,20 @@ class Curvature:
 
     # -- In a step -----------------------------------------------------------------------------
 
-    def update(self, n_steps: int, damping: float) -> None:
+    def update(self, n_steps: int) -> None:
         """Take what the passes have seen into the factors, and invert what has changed.
 
         Parameters
         ----------
         n_steps : int
             Steps done before this one.
-        damping : float
-            lambda of this step.
         """
         options = self._options
+        damping, ema = (float(options._at(name, n_steps)) for name in ("damping", "ema"))
         has_seen = False
         for name, site, observations in self._pending().values():
             block = self._block(name, site, observations)
-            has_seen |= block.is_frozen or self._take_in(block, observations, damping)
+            has_seen |= block.is_frozen or self._take_in(block, observations, ema, damping)
         if has_seen:
             longest = max(options.cov_update_freq, _LONGEST_INTERVAL)
             self.interval = min(self.interval * options.interval_growth, longest)
@@ -141,13 +140,14 @@ class Curvature:
             ):
                 block.invert(damping)
 
-    def _take_in(self, block: Block, observations: list[Observation], damping: float) -> bool:
+    def _take_in(
+        self, block: Block, observations: list[Observation], ema: float, damping: float
+    ) -> bool:
         """Whether they, or those of them that are finite, were taken into the running averages."""
-        options = self._options
 
         def update(several: list[Observation]) -> bool:
             seen = Observation.total(several)
-            return block.update(seen, options.ema, self._processes, options.trace_rule, damping)
+            return block.update(seen, ema, self._processes, self._options.trace_rule, damping)
 
         if update(observations):
             return True

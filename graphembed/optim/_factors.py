@@ -22,6 +22,7 @@ class BlockFactor:
         self.block_size = min(block_size, dim)
         self.n_blocks = -(-dim // self.block_size)
         self.value: Tensor | None = None
+        self.is_constant = False  # whether the average is that of one update
 
     def update(self, new: Tensor, decay: float) -> None:
         """Move the average to ``decay * old + (1 - decay) * new``.
@@ -33,6 +34,7 @@ class BlockFactor:
         decay : float
             In [0, 1); the first update takes `new` as it is.
         """
+        self.is_constant = self.value is None
         self.value = new if self.value is None else torch.lerp(new, self.value, decay)
 
     def of_rows(self, rows: Tensor) -> Tensor:
@@ -72,7 +74,11 @@ class BlockFactor:
     def trace(self) -> Tensor:
         """The trace."""
         value: Any = self.value
-        return value.diagonal(dim1=1, dim2=2).sum()
+        return self.trace_of(value)
+
+    def trace_of(self, new: Tensor) -> Tensor:
+        """The trace of what `update` is given."""
+        return new.diagonal(dim1=1, dim2=2).sum()
 
 
 class RowFactor:
@@ -167,8 +173,12 @@ class RowFactor:
     def trace(self) -> Tensor:
         """The trace of ``U^T U``."""
         if self._trace is None:
-            self._trace = self.matrix().square().sum()
+            self._trace = self.trace_of(self.matrix())
         return self._trace
+
+    def trace_of(self, new: Tensor) -> Tensor:
+        """The trace of what `update` is given."""
+        return new.square().sum()
 
 
 def split_columns(rows: Tensor, n_blocks: int, block_size: int) -> Tensor:

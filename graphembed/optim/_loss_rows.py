@@ -29,7 +29,7 @@ class LossRows:
         Parameters
         ----------
         rows : Tensor of bool, shape (n_outputs,), or of integers, optional
-            The rows; None means all.
+            The rows; None means all. One that is there twice counts twice.
         output : Tensor of shape (n_outputs, k)
             The output.
 
@@ -70,8 +70,10 @@ class LossRows:
             if not len(rows):
                 raise ValueError("KFAC: rows must name at least one row of the output, got none")
             if self.unlabeled_weight > 0:
-                weights.fill_(self.unlabeled_weight)
-                weights[rows] = 1.0
+                counts = torch.zeros_like(weights).index_add(
+                    0, rows, torch.ones_like(weights[rows])
+                )
+                weights = torch.where(counts > 0, counts, self.unlabeled_weight)
             else:
                 index, weights = rows, weights[: len(rows)]
         return selection(index, weights.sqrt(), n), weights

@@ -35,7 +35,8 @@ def observe(
     u as in `input_rows`), or ``A = sum_r w_r a_r a_r^T / sum_r w_r`` and ``G = sum_i sum_r
     E[g_ir g_ir^T] / n`` ("expand", ``w_r = sum_i P_ir^2``). With `fisher` "exact", one path and
     "reduce", ``G = sum_i E[h_i h_i^T] / n`` with ``h_i = sum_r P_ir g_ir / sum_r P_ir^2``, the
-    gradient at the propagated z that fits best. All three are the same in linear networks.
+    gradient at the propagated z that fits best, and n without the rows of the loss that reach
+    nothing there. All three are the same in linear networks.
 
     Parameters
     ----------
@@ -81,9 +82,11 @@ def observe(
         place = id((site.site.weights or (site.site.bias,))[0])
         rows = _with_bias_of(owners[place], site.site, rows)
         by_rows = approx == "expand" or not site.paths
-        a_mass = squares if by_rows else mass
-        g_mass = mass if by_rows or is_projected else squares.clamp(min=1e-30)
-        seen = Observation([rows], a_mass, gram, g_mass)
+        a_mass, g_mass = (squares, mass) if by_rows else (mass, squares)
+        if is_projected:
+            g_mass = (weights * _reaches(site.paths[0])).sum()
+        # Where nothing is reached, both factors are zero.
+        seen = Observation([rows], a_mass.clamp(min=1e-30), gram, g_mass.clamp(min=1e-30))
         if place not in found:
             found[place] = ((site.name, owners[place]), seen)
             continue
@@ -93,7 +96,7 @@ def observe(
         other.gram = other.gram + gram
         if by_rows:
             other.a_mass = other.a_mass + a_mass
-        elif not is_projected:
+        else:  # several uses are not projected
             other.g_mass = other.g_mass + g_mass
     return list(found.values())
 
@@ -179,6 +182,13 @@ def _single_rows(columns: Tensor) -> Iterator[tuple[int, Tensor]]:
             single = torch.zeros_like(columns[c])
             single[i] = columns[c, i]
             yield i, single
+
+
+def _reaches(path: SparseMatrix) -> Tensor:
+    """Whether the rows of the loss reach anything: what does not has no projection."""
+    values: Any = path.values
+    squares = values.new_zeros(path.shape[0]).index_add(0, path.rows, values.square())
+    return squares > 0
 
 
 def _project(path: SparseMatrix, i: int, rows: Tensor) -> Tensor:

@@ -24,7 +24,7 @@ class Options:
     _: KW_ONLY
     rows: Tensor | None = None
     damping: Schedule = 1e-3
-    ema: float = 0.95
+    ema: Schedule = 0.95
     cov_update_freq: int = 1
     inv_update_freq: int = 1
     approx: str = "reduce"
@@ -33,7 +33,7 @@ class Options:
     loss: str = "cross_entropy"
     method: str = "auto"
     block_size: int = 128
-    kl_clip: float | None = 1e-3
+    kl_clip: float | Callable[[int], float | None] | None = 1e-3
     weight_decay: float | Callable[[str], float] = 0.0
     skip: Iterable[str] = ()
     unlabeled_weight: float = 0.0
@@ -64,6 +64,19 @@ class Options:
             )
         self.skip = tuple(self.skip)
 
+    def _at(self, name: str, n_steps: int) -> Any:
+        """An option that may be a schedule: its value after some steps, which is checked."""
+        given = getattr(self, name)
+        if not callable(given):
+            return given
+        value = given(n_steps)
+        if not _CONSTRAINTS[name].holds(value):
+            raise ValueError(
+                f"KFAC: {name} must be {_CONSTRAINTS[name].wish}, got {value!r} from its schedule "
+                f"at step {n_steps}"
+            )
+        return value
+
 
 class Skipped:
     """Which layers and parameters are left out.
@@ -86,12 +99,7 @@ class Skipped:
         return any(pattern.search(text) for pattern in self._patterns)
 
 
-def value_at(schedule: Schedule, n_steps: int) -> float:
-    """The value of a schedule after some steps."""
-    return float(schedule(n_steps)) if callable(schedule) else float(schedule)
-
-
-_SCHEDULES = ("lr", "damping", "weight_decay", "loss_scale")
+_SCHEDULES = ("lr", "damping", "ema", "kl_clip", "weight_decay", "loss_scale")
 _CONSTRAINTS = {
     "lr": optional(float_in(0, 1e30, "right")),
     "damping": float_in(0, 1e30, "right"),

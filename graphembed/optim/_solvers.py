@@ -85,6 +85,7 @@ class DualInverse:
         self.vectors = vectors
         self.values = values
         self.damping = damping
+        self._shrinkage = 1 / (values + damping)
 
     @classmethod
     def of(cls, factor: RowFactor, damping: Tensor) -> "DualInverse":
@@ -93,8 +94,8 @@ class DualInverse:
 
     def apply(self, rows: Tensor) -> Tensor:
         """Multiply rows by the inverse."""
-        inner = (rows @ self.vectors.t()) / (self.values + self.damping)
-        return torch.addmm(rows, inner, self.vectors, alpha=-1) / self.damping
+        inner = (rows @ self.vectors.t()).mul_(self._shrinkage)
+        return torch.addmm(rows, inner, self.vectors, alpha=-1).div_(self.damping)
 
     def tensors(self) -> dict[str, Tensor]:
         """What it consists of, for checkpoints."""

@@ -6,11 +6,11 @@ import torch
 from torch import Tensor
 
 from graphembed.optim._block import Block
-from graphembed.optim._checkpoint import load_blocks, save_blocks
+from graphembed.optim._checkpoint import Saved, read, save_blocks
 from graphembed.optim._curvature import Curvature
 from graphembed.optim._damping import LevenbergMarquardt
 from graphembed.optim._doubts import Doubts
-from graphembed.optim._options import Options, Skipped, value_at
+from graphembed.optim._options import Options, Skipped
 from graphembed.optim._recorder import Call, Recorder
 from graphembed.optim._report import figures, table
 
@@ -37,11 +37,13 @@ class KFAC(Options):
         Step size of the optimizer, read by `kl_clip`; by default that of the attached one.
     rows : Tensor of bool, shape (n_outputs,), or of integers, optional
         Rows of the output that the loss is the mean of; by default all, as on restricted blocks and
-        mini-batches. May be set anew before any pass: ``pre.rows = mask``.
+        mini-batches. A number that is there twice counts twice, as in ``output[rows]``. May be set
+        anew before any pass: ``pre.rows = mask``.
     damping : float or callable, default=1e-3
         lambda: what is added to the eigenvalues of ``A (x) G``; as a callable, of the step.
-    ema : float, default=0.95
-        Decay of the running averages of A and G at every update. The first update counts whole.
+    ema : float or callable, default=0.95
+        Decay of the running averages of A and G at every update; as a callable, of the step. The
+        first update counts whole.
     cov_update_freq : int, default=1
         Steps between the first updates of the factors; see `interval_growth`.
     inv_update_freq : int, default=1
@@ -68,8 +70,9 @@ class KFAC(Options):
         2021). "auto" takes Cholesky up to 512 columns, then "dual" if it can, then "thor".
     block_size : int, default=128
         Width of the blocks of "thor".
-    kl_clip : float or None, default=1e-3
-        Largest ``lr^2 <v, V>`` of a step v; longer ones are scaled down. None: no limit.
+    kl_clip : float, callable or None, default=1e-3
+        Largest ``lr^2 <v, V>`` of a step v; longer ones are scaled down. None: no limit. As a
+        callable, of the step.
     weight_decay : float or callable, default=0
         L2 penalty, added to the gradient before it is preconditioned since it is part of what is
         minimised; as a callable, of the parameter's name. The optimizer's own must be 0.
@@ -94,6 +97,8 @@ class KFAC(Options):
     -----
     A: O(m d_in^2) time and O(d_in^2) memory for m rows ("dual": O(m^2 d_in) and O(m d_in); "thor":
     O(m d_in block_size) and O(d_in block_size)); G: O(n d_out^2).
+
+    Steps in which factors are updated wait for the device; others do not.
 
     On a graph the backward pass adds up the losses of several labelled nodes in one row. Drawn
     targets are independent, so that their mixed terms vanish in the mean; those of "empirical" do
@@ -171,12 +176,7 @@ class KFAC(Options):
             if loss is None:
                 raise ValueError("KFAC: damping=LevenbergMarquardt() needs step(loss), got None")
             follows.look(loss, self._curvature.blocks)
-        damping = value_at(self.damping, self.n_steps)
-        if not damping > 0:
-            raise ValueError(
-                f"KFAC: damping must be above 0, got {damping!r} at step {self.n_steps}"
-            )
-        self._curvature.update(self.n_steps, damping)
+        self._curvature.update(self.n_steps)
         if not self.blocks:
             raise RuntimeError(
                 "KFAC.step needs a pass of the model in training mode, with gradients, before it"
@@ -255,7 +255,8 @@ class KFAC(Options):
 
     def _trust_region(self, pairs: list[tuple[Block, Tensor, Tensor]]) -> Tensor | None:
         """Nu = min(1, sqrt(kl_clip / (lr^2 <v, V>))) (Ba et al. 2017, section 5)."""
-        if self.kl_clip is None or not pairs:
+        limit = self._at("kl_clip", self.n_steps)
+        if limit is None or not pairs:
             return None
         rates = [self._rate(block) for block, _, _ in pairs]
         products = [
@@ -264,12 +265,12 @@ class KFAC(Options):
         ]
         total = products[0] if len(products) == 1 else torch.stack(products).sum()
         # 1 / sqrt(0) is infinite, and more than enough.
-        return total.clamp(min=0).div(self.kl_clip).rsqrt().clamp(max=1)
+        return total.clamp(min=0).div(limit).rsqrt().clamp(max=1)
 
     def _rate(self, block: Block) -> float:
         """Step size of a block: of the optimizer, the largest that its parameters have."""
         if self.lr is not None:
-            return value_at(self.lr, self.n_steps)
+            return float(self.lr(self.n_steps) if callable(self.lr) else self.lr)
         if self._optimizer is None:
             raise ValueError("KFAC: kl_clip needs lr, got None: give lr, attach(), or kl_clip=None")
         mine = set(block.parameters)
@@ -301,18 +302,28 @@ class KFAC(Options):
         Parameters
         ----------
         state : dict
-            From `state_dict`, of a model with the same parameters.
+            From `state_dict`, of a model with the same parameters and an engine with the same
+            `method`. From another kind of device it has all but the drawn targets, which begin
+            anew.
 
         Raises
         ------
         ValueError
-            If the model has no parameter of a name.
+            If a field is missing, or of another kind or shape than this model's; the message names
+            the layer and the field, and nothing has changed.
         """
-        blocks = load_blocks(state["blocks"], self.model)
-        self._curvature.restore(blocks, state["interval"], state["generator"])
-        self.n_steps = state["n_steps"]
-        if isinstance(self.damping, LevenbergMarquardt) and state["damping"] is not None:
-            self.damping.load_state_dict(state["damping"])
+        self._restore(self._read(state))
+
+    def _read(self, state: Any) -> Saved:
+        """What a state says, checked."""
+        layers = [name for name, _ in self._recorder.layers.values()]
+        return read(state, self.model, layers, self.method, self.block_size)
+
+    def _restore(self, saved: Saved) -> None:
+        self._curvature.restore(saved.blocks, saved.interval, saved.generator)
+        self.n_steps = saved.n_steps
+        if isinstance(self.damping, LevenbergMarquardt) and saved.damping is not None:
+            self.damping.load_state_dict(saved.damping)
 
     def summary(self) -> str:
         """A table of the blocks, and the parameters that are in none.

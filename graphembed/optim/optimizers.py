@@ -85,9 +85,15 @@ class _Preconditioned(torch.optim.Optimizer):  # type: ignore[misc]
         state_dict : dict
             What it has returned.
         """
-        own = {key: value for key, value in state_dict.items() if key != "preconditioner"}
+        own = dict(state_dict)
+        if "preconditioner" not in own:
+            raise ValueError(
+                f"{type(self).__name__}.load_state_dict: the state has no field 'preconditioner': "
+                "is it of another optimizer?"
+            )
+        saved = self.preconditioner._read(own.pop("preconditioner"))
         super().load_state_dict(own)
-        self.preconditioner.load_state_dict(state_dict["preconditioner"])
+        self.preconditioner._restore(saved)
 
     def __getstate__(self) -> dict[str, Any]:
         raise TypeError(f"a {type(self).__name__} cannot be pickled or copied: use state_dict()")

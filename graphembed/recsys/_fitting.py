@@ -9,12 +9,11 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.sparse import csr_matrix
+from scipy.sparse import csr_matrix, issparse
 from torch import Tensor
 from tqdm import tqdm
 
 from graphembed.evaluation.ranking import ranking_scores
-from graphembed.recsys.base import as_interactions
 from graphembed.recsys.interactions import Interactions
 from graphembed.recsys.top_k import top_k
 
@@ -133,17 +132,29 @@ def as_validation(validation: Any, train: Interactions) -> csr_matrix:
     ValueError
         If users or items are others, or there is nothing to score.
     """
-    held_out = as_interactions(validation, "validation")
-    for name in ("user_ids", "item_ids"):
-        ids, wanted = getattr(held_out, name), getattr(train, name)
-        if not np.array_equal(ids, wanted):
+    if issparse(validation):
+        if validation.shape != train.matrix.shape:
             raise ValueError(
-                f"validation must have the same {name} as train, in the same order: got {len(ids)} "
-                f"for {len(wanted)}; take both from one split, or align them"
+                f"validation must have the shape of train, {train.matrix.shape}, got "
+                f"{validation.shape}"
             )
-    if not held_out.n_interactions:
+        validation = Interactions.from_csr(
+            validation, user_ids=train.user_ids, item_ids=train.item_ids
+        )
+    if not isinstance(validation, Interactions):
+        raise TypeError(
+            "validation must be Interactions or a scipy sparse matrix, got "
+            f"{type(validation).__name__}"
+        )
+    for name in ("user_ids", "item_ids"):
+        if not np.array_equal(getattr(validation, name), getattr(train, name)):
+            raise ValueError(
+                f"validation must have the same {name} as train, in the same order: take both from "
+                "one split, or align them"
+            )
+    if not validation.n_interactions:
         raise ValueError("validation must hold at least one interaction, got none")
-    return held_out.matrix
+    return validation.matrix
 
 
 def validation_score(

@@ -1,6 +1,6 @@
 """What a `LightGCN` does with torch: smoothing, steps of an epoch, vectors."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np

@@ -206,7 +206,9 @@ class Recommender(ABC, BaseEstimator):  # type: ignore[misc]  # scikit-learn is 
         histories: sp.csr_matrix | None = None,
     ) -> Ranking:
         """Rank by index: what `recommend` and `evaluate` call. `candidates` must be ascending."""
-        rows = self.train_.matrix[users] if histories is None else histories
+        rows = histories if users is None else self.train_.matrix[users]
+        if rows is None:
+            raise ValueError("either users or histories must be given")
         index, scores = self._rank(users, rows, k, exclude, candidates)
         empty = np.flatnonzero(np.diff(rows.indptr) == 0)
         if len(empty):
@@ -284,12 +286,12 @@ class Recommender(ABC, BaseEstimator):  # type: ignore[misc]  # scikit-learn is 
     def _user_index(self, users: Any) -> IndexArray:
         if users is None:
             return np.arange(self.train_.n_users)
-        return _find(self.train_.user_index, users, "user")
+        return self.train_.user_index(users)
 
     def _item_index(self, items: Any, name: str) -> IndexArray:
         if not _is_sequence(items):
             raise ValueError(f"{name} must be a list or an array of ids, got {items!r:.200}")
-        return _find(self.train_.item_index, items, "item")
+        return self.train_.item_index(items)
 
     def _ids_of(self, index: NDArray[np.int32]) -> NDArray[Any]:
         item_ids = self.train_.item_ids
@@ -429,9 +431,7 @@ class VectorRecommender(Recommender):
         return scores
 
     def _similar(self, items: IndexArray, own: sp.csr_matrix, k: int) -> Ranking:
-        vectors = self._similarity_vectors()
-        norms = np.sqrt(np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64))[:, np.newaxis]
-        unit = np.divide(vectors, norms, out=np.zeros_like(vectors), where=norms > 0)
+        unit = unit_rows(self._similarity_vectors())
         return top_k(unit[items], unit, k, exclude=own, n_jobs=self.n_jobs)
 
     @property
@@ -488,13 +488,35 @@ class ScoreRecommender(Recommender):
         return self._rank(None, own, k, own, None)
 
 
-def as_interactions(data: Any) -> Interactions:
+def unit_rows(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Divide rows by their lengths; rows of zeros stay.
+
+    Parameters
+    ----------
+    vectors : ndarray of shape (n, d), dtype=float32
+        The rows.
+
+    Returns
+    -------
+    ndarray of the same shape, dtype=float32
+        Rows of length 1, or 0.
+    """
+    norms = np.sqrt(np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64))[:, np.newaxis]
+    rows: NDArray[np.float32] = np.divide(
+        vectors, norms, out=np.zeros_like(vectors), where=norms > 0, casting="same_kind"
+    )
+    return rows
+
+
+def as_interactions(data: Any, name: str = "train") -> Interactions:
     """Return Interactions as they are, and those of a sparse matrix.
 
     Parameters
     ----------
     data : Interactions or scipy sparse matrix
         Users are rows, items are columns.
+    name : str, default="train"
+        What the argument is called.
 
     Returns
     -------
@@ -511,7 +533,7 @@ def as_interactions(data: Any) -> Interactions:
     if sp.issparse(data):
         return Interactions.from_csr(data)
     raise TypeError(
-        "train must be Interactions or a scipy sparse matrix of users and items, got "
+        f"{name} must be Interactions or a scipy sparse matrix of users and items, got "
         f"{type(data).__name__}: see Interactions.from_frame and from_arrays"
     )
 
@@ -529,11 +551,3 @@ def _is_sequence(ids: Any) -> bool:
     if isinstance(ids, np.ndarray):
         return ids.ndim == 1
     return isinstance(ids, list | range) or hasattr(ids, "iloc") or hasattr(ids, "to_numpy")
-
-
-def _find(lookup: Any, ids: Any, what: str) -> IndexArray:
-    try:
-        found: IndexArray = lookup(ids)
-    except KeyError as error:
-        raise KeyError(f"no such {what} in fit: {error.args[0]!r}") from None
-    return found

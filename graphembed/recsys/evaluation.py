@@ -120,7 +120,7 @@ class Question:
         self, model: Recommender, train: Any, test: Any, items: Any, filter_seen: bool
     ) -> None:
         self.model = model
-        self.train, wanted = as_interactions(train), as_interactions(test)
+        self.train, wanted = as_interactions(train), as_interactions(test, "test")
         for what, other in (("model", model.train_), ("test", wanted)):
             _check_same(self.train, other, what)
         self.test = wanted.matrix

@@ -80,8 +80,9 @@ class LightGCN(VectorRecommender):
         "cpu", "cuda" or such; "auto" is CUDA where there is a GPU.
     random_state : None, int, numpy.random.Generator or numpy.random.RandomState, optional
         Seed of the first vectors and of all that is drawn.
-    n_jobs : int, optional
-        Threads of the products with the graph and of the ranking; the rest runs on one. None: 1.
+    n_jobs : int, default=-1
+        Threads of the products with the graph and of the ranking; the rest runs on one. -1 means
+        all cores, None means 1.
     verbose : int, default=0
         Show progress.
 
@@ -171,7 +172,7 @@ class LightGCN(VectorRecommender):
         patience: int = 20,
         device: str = "auto",
         random_state: Any = None,
-        n_jobs: int | None = None,
+        n_jobs: int | None = -1,
         verbose: int = 0,
     ) -> None:
         self.n_components = n_components
@@ -192,7 +193,6 @@ class LightGCN(VectorRecommender):
 
     def _check(self) -> None:
         super()._check()
-        find_device(self.device)
         if self.loss == "bpr" and self.n_negatives not in (None, 1):
             raise ValueError(
                 "LightGCN: n_negatives is of loss='softmax', 'bpr' has one for each interaction, "
@@ -226,21 +226,23 @@ class LightGCN(VectorRecommender):
     def _fit(
         self, train: Interactions, *, seed: int, n_threads: int, validation: Any = None
     ) -> None:
-        held_out = None if validation is None else as_validation(validation, train)
         settings, device = self._settings(), find_device(self.device)
         with session(n_threads), seeded(seed, device):
             training = Training(settings, train.matrix, seed, device)
+            validate = None
+            if validation is not None:
+                held_out = as_validation(validation, train)
 
-            def validate() -> float:
-                users, items, _ = training.vectors()
-                return validation_score(users, items, train.matrix, held_out, n_jobs=n_threads)
+                def validate() -> float:
+                    users, items, _ = training.vectors()
+                    return validation_score(users, items, train.matrix, held_out, n_jobs=n_threads)
 
             fitting = run_epochs(
                 [training.table],
                 training.epoch,
                 n_epochs=settings.n_epochs,
                 learning_rate=settings.learning_rate,
-                validate=None if held_out is None else validate,
+                validate=validate,
                 patience=self.patience,
                 verbose=int(self.verbose),
             )

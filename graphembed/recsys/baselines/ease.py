@@ -7,12 +7,11 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from graphembed._validation import Constraint, int_at_least, n_jobs_like, positive_float
-from graphembed.recsys._blas import for_blocks
 from graphembed.recsys._model_files import Layout
 from graphembed.recsys.base import IndexArray, ScoreRecommender
+from graphembed.recsys.baselines._inverse import invert
 from graphembed.recsys.interactions import Interactions
 
-_BLOCK = 512  # rows of a product
 _BYTES_PER_PAIR = 12  # float64 in fit, then float32 beside it
 
 
@@ -72,7 +71,7 @@ class EASE(ScoreRecommender):
         x = train.matrix.astype(np.float64)
         gram = (x.T @ x).toarray()
         gram[np.diag_indices_from(gram)] += self.l2
-        _invert(gram, n_threads)
+        invert(gram, n_threads)
         weights = (gram / -np.diag(gram)).astype(np.float32)
         np.fill_diagonal(weights, 0.0)
         self.weights_ = weights
@@ -84,29 +83,3 @@ class EASE(ScoreRecommender):
             self.weights_ if candidates is None else self.weights_[:, candidates]
         )
         return scores
-
-
-def _invert(a: NDArray[np.float64], n_threads: int) -> None:
-    """Invert a symmetric positive definite matrix in place: Gauss and Jordan, block by block.
-
-    Only blocks on and below the diagonal are kept up; they end as those of minus the inverse.
-    """
-    n = len(a)
-    for k in range(0, n, _BLOCK):
-        here, after = slice(k, k + _BLOCK), slice(k + _BLOCK, n)
-        pivot = np.linalg.inv(a[here, here])
-        pivot = (pivot + pivot.T) / 2
-        column = np.concatenate([a[here, :k].T, a[k:, here]])
-        scaled = column @ pivot
-
-        def update(begin: int, end: int) -> None:
-            a[begin:end, :end] -= scaled[begin:end] @ column[:end].T  # noqa: B023
-
-        for_blocks(update, n, _BLOCK, n_threads)
-        a[here, :k] = scaled[:k].T
-        a[after, here] = scaled[after]
-        a[here, here] = -pivot
-    for k in range(0, n, _BLOCK):
-        rows = slice(k, k + _BLOCK)
-        a[rows, k + _BLOCK :] = a[k + _BLOCK :, rows].T
-    np.negative(a, out=a)

@@ -1,0 +1,57 @@
+"""Normalised interactions and their leading singular vectors."""
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+from scipy.sparse.linalg import svds
+
+_DENSE = 400  # a matrix with no more rows or columns than this is taken apart as a dense one
+
+
+def normalised(matrix: sp.csr_matrix) -> sp.csr_matrix:
+    """``D_U^-1/2 R D_I^-1/2`` in float64; D are the sums of rows and columns."""
+    r = matrix.astype(np.float64)
+    users, items = (
+        _inverse_root(np.asarray(r.sum(axis=axis), np.float64).ravel()) for axis in (1, 0)
+    )
+    r.data *= np.repeat(users, np.diff(r.indptr)) * items[r.indices]
+    return r
+
+
+def low_pass(
+    matrix: sp.csr_matrix, n_components: int, *, normalise: bool
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """The factors of the projection on the leading singular vectors V, each (n_items, k).
+
+    They are V and V, or, with `normalise`, ``D_I^-1/2 V`` and ``D_I^1/2 V``.
+    """
+    if not normalise:
+        vectors = _right_singular_vectors(matrix.astype(np.float64), n_components)
+        return vectors.astype(np.float32), vectors.astype(np.float32)
+    vectors = _right_singular_vectors(normalised(matrix), n_components)
+    sums = np.asarray(matrix.sum(axis=0, dtype=np.float64)).ravel()[:, np.newaxis]
+    inward, outward = vectors * _inverse_root(sums), vectors * np.sqrt(sums)
+    return inward.astype(np.float32), outward.astype(np.float32)
+
+
+def _inverse_root(sums: NDArray[np.float64]) -> NDArray[np.float64]:
+    """``sums ** -0.5``, and 0 for 0."""
+    return np.divide(1.0, np.sqrt(sums), out=np.zeros_like(sums), where=sums > 0)
+
+
+def _right_singular_vectors(matrix: sp.csr_matrix, n_components: int) -> NDArray[np.float64]:
+    """Right vectors of the largest singular values, in columns; all of them if there are fewer.
+
+    The start vector is fixed, and the largest entry of every vector is positive, so that the same
+    matrix gives the same bits.
+    """
+    least = min(matrix.shape)
+    if least <= max(_DENSE, n_components + 1):
+        _, values, rows = np.linalg.svd(matrix.toarray(), full_matrices=False)
+    else:
+        start = np.random.default_rng(0).uniform(-1, 1, least)
+        _, values, rows = svds(matrix, n_components, v0=start, solver="arpack")
+    order = np.argsort(-values, kind="stable")[:n_components]
+    vectors: NDArray[np.float64] = rows[order].T
+    largest = vectors[np.abs(vectors).argmax(axis=0), np.arange(len(order))]
+    return vectors * np.where(largest < 0, -1.0, 1.0)
