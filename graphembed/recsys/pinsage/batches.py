@@ -34,6 +34,8 @@ class View:
         are those by content.
     pairs : (ndarray, ndarray), optional
         Pairs of items neither of which has the other as a neighbour by interactions.
+    offset : int, default=0
+        The item of the first row of `visited` and `content`.
     """
 
     def __init__(
@@ -42,8 +44,11 @@ class View:
         content: Neighbors | None,
         cold: NDArray[np.bool_] | None = None,
         pairs: tuple[Index, Index] | None = None,
+        *,
+        offset: int = 0,
     ) -> None:
         self._visited, self._content, self._cold = visited, content, cold
+        self._offset = offset
         self._n = len(visited.index)
         self._hidden = np.empty(0, np.int64)
         if pairs is not None:
@@ -52,18 +57,19 @@ class View:
 
     def rows(self, targets: Index) -> Neighbors:
         """Neighbours of some items, -1 where one is not visible."""
-        index, weight = self._visited.index[targets], self._visited.weight[targets]
+        places = targets - self._offset
+        index, weight = self._visited.index[places], self._visited.weight[places]
         visible = index >= 0
         if len(self._hidden):
             keys = targets[:, np.newaxis] * self._n + index
-            places = np.minimum(np.searchsorted(self._hidden, keys), len(self._hidden) - 1)
-            visible &= self._hidden[places] != keys
+            near = np.minimum(np.searchsorted(self._hidden, keys), len(self._hidden) - 1)
+            visible &= self._hidden[near] != keys
         if self._cold is not None:
             visible &= ~self._cold[index] & ~self._cold[targets][:, np.newaxis]
         seen = Neighbors(np.where(visible, index, -1), np.where(visible, weight, 0))
         if self._content is None:
             return seen
-        index, weight = self._content.index[targets], self._content.weight[targets]
+        index, weight = self._content.index[places], self._content.weight[places]
         if self._cold is not None:
             gone = (index < 0) | self._cold[index]
             index, weight = np.where(gone, -1, index), np.where(gone, 0, weight)

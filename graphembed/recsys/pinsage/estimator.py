@@ -129,7 +129,7 @@ class PinSage(VectorRecommender):
     device : str, default="auto"
         "cpu", "cuda" or such; "auto" is CUDA where there is a GPU.
     random_state : None, int, numpy.random.Generator or numpy.random.RandomState, optional
-        Seed of all that is drawn.
+        Seed of all that is drawn but the walks, which are always the same.
     n_jobs : int, optional
         Threads of walks, sparse products and ranking; the rest runs on one. None: 1.
     verbose : int, default=0
@@ -364,7 +364,6 @@ class PinSage(VectorRecommender):
         candidates = None
         if validation_items is not None:
             candidates = np.unique(train.item_index(validation_items))
-        self._seed = seed
         self._find_neighbors(train, n_threads)
         self._last = last_items(train) if self.query == "last" else None
         device = find_device(self.device)
@@ -444,7 +443,7 @@ class PinSage(VectorRecommender):
         top = max(self.n_neighbors, self.hard_window[1] if self.hard_negatives else 0)
         found = visited(
             train, np.arange(train.n_items), top=top, n_walks=self.n_walks, beta=self.beta,
-            seed=self._seed, n_jobs=n_threads,
+            n_jobs=n_threads,
         )  # fmt: skip
         self.neighbors_ = found.ranks(0, self.n_neighbors)
         self._window = found.ranks(*self.hard_window) if self.hard_negatives else None
@@ -535,23 +534,22 @@ class PinSage(VectorRecommender):
         self, x: sp.csr_matrix | None, added: sp.csr_matrix | None, n_new: int, n_threads: int
     ) -> Outputs:
         n, top = self.train_.n_items, self.n_neighbors
-        numbers = np.arange(n, n + n_new)
         found = Neighbors(np.full((n_new, top), -1, np.int32), np.zeros((n_new, top), np.float32))
         if added is not None and added.nnz:
             both = Interactions.from_csr(sp.hstack([self.train_.matrix, added], format="csr"))
             found = visited(
-                both, numbers, top=top, n_walks=self.n_walks, beta=self.beta, seed=self._seed,
+                both, np.arange(n, n + n_new), top=top, n_walks=self.n_walks, beta=self.beta,
                 n_jobs=n_threads,
             )  # fmt: skip
         content = None
         if self.fallback and self._features is not None and self.n_layers:
             known = np.flatnonzero(np.bincount(self.train_.matrix.indices, minlength=n))
-            content = alike(x, self._features, known, top=top, n_jobs=n_threads).below(n)
+            content = alike(x, self._features, known, top=top, n_jobs=n_threads)
         own = None if self._own is None else self._own_of_new(found)
         device = find_device(self.device)
         with session(n_threads):
             return layerwise(
-                self._restored(device), x, own, View(found.below(n), content and content.below(n)),
+                self._restored(device), x, own, View(found, content, offset=n),
                 known=self._inner, device=device,
             )  # fmt: skip
 
@@ -635,8 +633,30 @@ class PinSage(VectorRecommender):
             "_weights": self._space.weights,
             "_own": self._own,
             "_last": self._last,
-            "_seed_words": _words(self._seed),
         }
         held |= {f"_inner.{k}": h for k, h in enumerate(self._inner)}
         held |= {_PARAMETER + name: value for name, value in self._model.items()}
         return {name: value for name, value in held.items() if value is not None}
+
+    def _set_fitted(self, file: RecommenderFile) -> None:
+        names = ["_features", "_weights", "_own", "_last"]
+        inner = [f"_inner.{k}" for k in range(self.n_layers)]
+        sizes = {"_features": ("items", "f"), "_weights": ("one", "raw"), "_own": ("items", "o")}
+        layout = {"_item_vectors": ("items", "d"), "_last": ("users", "items"), **sizes}
+        layout |= {name: ("items", name) for name in inner}
+        present = {"_item_vectors", *inner}
+        present |= {name for name in names if {name, f"{name}.shape"} & set(file.arrays)}
+        fitted = read_fitted(file, {name: layout[name] for name in layout if name in present})
+        self.__dict__.update({name: fitted.get(name) for name in (*names, "_item_vectors")})
+        self._inner = [fitted[name] for name in inner]
+        n_known = 0 if self._weights is None else self._weights.nnz
+        n_columns = 0 if self._features is None else self._features.shape[1]
+        if n_columns - n_known not in (0, file.train.n_items):
+            raise FileFormatError("its features do not fit their weights")
+        self._space = ft.FeatureSpace(self._weights, n_columns - n_known)
+        start = len(_PARAMETER)
+        self._model = {k[start:]: v for k, v in file.arrays.items() if k.startswith(_PARAMETER)}
+        self._plain = "basis.weight" not in self._model
+        wanted = {name: value.shape for name, value in self._make_model().named_parameters()}
+        if {name: value.shape for name, value in self._model.items()} != wanted:
+            raise FileFormatError("its parameters are not those of such a model")

@@ -11,7 +11,8 @@ from graphembed.recsys.top_k import top_k_scores
 from graphembed.samplers.importance import importance_neighbors
 
 _BLOCK_ENTRIES = 2**23  # of dense similarities held at a time
-EXACT_UP_TO = 100_000  # items
+_EXACT_UP_TO = 100_000  # items
+_WALK_SEED = 0  # always the same, so that the walks from a new item are those of a fit with it
 
 
 class Neighbors(NamedTuple):
@@ -34,16 +35,21 @@ class Neighbors(NamedTuple):
 
 
 def visited(
-    train: Interactions, items: NDArray[Any], *, top: int, n_walks: int | None, seed: int, n_jobs: int
-) -> Neighbors:
-    """Neighbours by shares of the visits of short walks with restarts (Ying et al. 2018, 3.1)."""
-    exact = n_walks is None and train.n_items <= EXACT_UP_TO
+    train: Interactions, items: NDArray[Any], *, top: int, n_walks: int | None, beta: float, n_jobs: int
+) -> Neighbors:  # fmt: skip
+    """Neighbours by shares of the visits of short walks with restarts (Ying et al. 2018, 3.1).
+
+    The graph is that of users and items without weights.
+    """
+    exact = n_walks is None and train.n_items <= _EXACT_UP_TO
     index, weight = importance_neighbors(
-        train.to_graph(),
+        train.implicit().to_graph(),
         items + train.n_users,
         n_walks=1000 if n_walks is None else n_walks,
         top=top,
-        random_state=seed % 2**63,
+        beta=beta,
+        stride=2,
+        random_state=_WALK_SEED,
         n_jobs=n_jobs,
         exact=exact,
     )
