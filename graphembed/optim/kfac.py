@@ -273,7 +273,7 @@ class KFAC(Options):
             # Elsewhere a number would have to be waited for.
             total += self._rate(block) ** 2 * (float(product) if product.is_cpu else product)
         if isinstance(total, float):
-            return (self.kl_clip / total) ** 0.5 if total > self.kl_clip else None
+            return (float(limit) / total) ** 0.5 if total > limit else None
         # 1 / sqrt(0) is infinite, and more than enough.
         return total.clamp(min=0).div(limit).rsqrt().clamp(max=1)
 
