@@ -119,6 +119,11 @@ class KFAC(Options):
     scaler do not, nor does a pass that is not finite, whatever becomes of its gradients. Of several
     accumulated passes the finite ones count, but among several processes none of this step.
 
+    P is kept sparse. Where a product of propagations needs more than four million multiplications
+    and as many as the graph has edges, it is not made: from there on rows count by the sum of
+    squares over the ways to the loss, as in "expand", and a warning says so. So the memory beside
+    the factors is that of a few graphs.
+
     Inputs that `Dropout` has made are taken from before it, so that a first layer's A is computed
     once on a fixed graph. In-place operations on outputs, gradient accumulation and modules that
     are called several times are allowed. Gradients may be clipped between `step` and the
