@@ -25,7 +25,13 @@ class Question:
     """What is asked of a model: whom it recommends to, out of which items, and what is right."""
 
     def __init__(
-        self, model: Recommender, train: Any, test: Any, items: Any, filter_seen: bool
+        self,
+        model: Recommender,
+        train: Any,
+        test: Any,
+        items: Any,
+        filter_seen: bool,
+        histories: Any = None,
     ) -> None:
         self.model = model
         self.train, wanted = as_interactions(train), as_interactions(test, "test")
@@ -38,7 +44,13 @@ class Question:
             inside = np.zeros(self.train.n_items, bool)
             inside[self.candidates] = True
             self.test = _only(self.test, inside)
-        self.seen = self.train.matrix if filter_seen else None
+        self.histories = None
+        if histories is not None:
+            known = as_interactions(histories, "histories")
+            _check_same(self.train, known, "histories")
+            self.histories = known.matrix
+        seen = self.train.matrix if self.histories is None else self.histories
+        self.seen = seen if filter_seen else None
         self.users = np.flatnonzero(np.diff(self.test.indptr))
         if not len(self.users):
             raise ValueError("test must hold an interaction with one of the items, got none")
@@ -53,9 +65,12 @@ class Question:
         tops = []
         for users in self.blocks():
             seen = None if self.seen is None else self.seen[users]
-            tops.append(
-                self.model._top(users, max(ks), exclude=seen, candidates=self.candidates)[0]
-            )
+            known = None if self.histories is None else self.histories[users]
+            top, _ = self.model._top(
+                users if known is None else None, max(ks),
+                exclude=seen, candidates=self.candidates, histories=known,
+            )  # fmt: skip
+            tops.append(top)
         top, test = np.concatenate(tops), self.test[self.users]
         counts = np.bincount(self.train.matrix.indices, minlength=self.train.n_items)
         scores = {

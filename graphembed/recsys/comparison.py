@@ -79,6 +79,7 @@ def compare(
     ks: Any = (20,),
     *,
     items: Any = None,
+    histories: Any = None,
     filter_seen: bool = True,
     item_features: Any = None,
     validation: Any = None,
@@ -94,7 +95,7 @@ def compare(
     models : sequence of Recommender, or mapping of names to them
         The models; without names they are called by their classes. Each that is not fitted is
         fitted to `train`, and stays so.
-    train, test, ks, items, filter_seen
+    train, test, ks, items, histories, filter_seen
         As in `evaluate`.
     item_features : array, sparse matrix or list of str, optional
         Given to the models whose `fit` takes it.
@@ -136,7 +137,7 @@ def compare(
     for name, model in named.items():
         is_fitted = hasattr(model, "train_")
         fit = (None, None) if is_fitted else _timed(partial(_fit, model, train, inputs))[1]
-        question = Question(model, train, test, items, filter_seen)
+        question = Question(model, train, test, items, filter_seen, histories)
         (scores, totals), rank = _timed(partial(question.full, lengths))
         means = {key: nan_mean(values) for key, values in scores.items()}
         if metric not in means:

@@ -18,6 +18,7 @@ def evaluate(
     ks: Any = (20,),
     *,
     items: Any = None,
+    histories: Any = None,
     filter_seen: bool = True,
     protocol: str = "full",
     n_negatives: int = 99,
@@ -39,6 +40,9 @@ def evaluate(
         Lengths of the lists.
     items : list or array of ids, optional
         Rank these items only, such as new ones; test items that are not among them do not count.
+    histories : Interactions or scipy sparse matrix, optional
+        Rank for users who were not in `fit`, by what they have here, which then takes the part of
+        `train`: ``split.history`` of `cold_user_split`. For models that need no user vectors.
     filter_seen : bool, default=True
         Leave out the items of `train`.
     protocol : {"full", "sampled"}, default="full"
@@ -84,17 +88,17 @@ def evaluate(
         },
         owner="evaluate",
     )
+    question = Question(model, train, test, items, filter_seen, histories)
     if protocol == "sampled":
+        if histories is not None:
+            raise NotImplementedError("evaluate: protocol='sampled' does not take histories")
         warnings.warn(
             "sampled metrics may put models into another order than the full ranking does "
             "(Krichene and Rendle 2020): compare them only with figures of the same protocol",
             stacklevel=2,
         )
-        lengths = check_ks(ks)
         rng = np.random.default_rng(draw_seed(random_state))
-        question = Question(model, train, test, items, filter_seen)
-        scores = question.sampled(lengths, n_negatives, rng)
+        scores = question.sampled(check_ks(ks), n_negatives, rng)
         return {name: float(values.mean()) for name, values in scores.items()}
-    question = Question(model, train, test, items, filter_seen)
     scores, totals = question.full(check_ks(ks))
     return {**{name: nan_mean(values) for name, values in scores.items()}, **totals}
