@@ -123,9 +123,14 @@ def lastfm() -> Problem:
 def citeulike(kind: str) -> Problem:
     """Articles in the libraries of users of CiteULike."""
     data = gr.load_citeulike(folder("citeulike-a"))
-    cut = cold_cut if kind == "cold" else random_cut
-    split = cut(data.interactions, val=0.0, test=0.2)
-    return Problem(split.train, split.test, cut, split.items, data.tags)
+    everything, tags = data.interactions, data.tags
+    if kind == "warm":
+        split = random_cut(everything, val=0.0, test=0.2)
+        return Problem(split.train, split.test, random_cut, features=tags)
+    n = everything.n_items
+    new = np.random.default_rng(0).choice(n, n // 5, replace=False)
+    is_new = np.isin(everything.matrix.indices, new)
+    return Problem(everything.select(~is_new), everything.select(is_new), cold_cut, new, tags)
 
 
 def ml_100k() -> Problem:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 from sklearn.base import clone
+from threadpoolctl import threadpool_limits
 
 from graphembed import FileFormatError
 from graphembed.recsys import (
@@ -133,9 +134,11 @@ def test_the_same_bits_for_any_number_of_threads(name):
     for n_jobs in (1, 4):
         model = clone(MODELS[name]).set_params(n_jobs=n_jobs)
         features = (data.item_tags,) if name == "content" else ()
-        model.fit(train, *features)
+        with threadpool_limits(n_jobs, user_api="blas"):
+            model.fit(train, *features)
+            top = model.recommend(k=20)
         fitted = [getattr(v, "data", v) for v in model._fitted().values()]
-        results.append([*model.recommend(k=20), *map(np.asarray, fitted)])
+        results.append([*top, *map(np.asarray, fitted)])
     assert same(*results)
 
 
