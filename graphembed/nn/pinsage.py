@@ -5,11 +5,14 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
+from graphembed._validation import check_params, one_of
 from graphembed.nn import _layer_sites
 from graphembed.nn._inputs import Edges, Features, read_inputs, target_rows
-from graphembed.nn._ops import spmm
+from graphembed.nn._ops import aggregate, spmm
 from graphembed.nn._sites import LayerSites
+from graphembed.nn.adjacency import Adjacency
 from graphembed.nn.linear import Linear, pair_of_widths
+from graphembed.nn.sparse import SparseMatrix
 
 
 class PinSageConv(nn.Module):  # type: ignore[misc]
@@ -28,6 +31,9 @@ class PinSageConv(nn.Module):  # type: ignore[misc]
         Width of Q h.
     out_channels : int
         Width of z.
+    pooling : {"importance", "mean", "max"}, default="importance"
+        What n_u is: the weighted mean above, or for comparison the mean or the elementwise maximum
+        of all neighbours alike, whatever their importances.
 
     Notes
     -----
@@ -43,13 +49,20 @@ class PinSageConv(nn.Module):  # type: ignore[misc]
     """
 
     def __init__(
-        self, in_channels: int | tuple[int, int], hidden_channels: int, out_channels: int
+        self,
+        in_channels: int | tuple[int, int],
+        hidden_channels: int,
+        out_channels: int,
+        pooling: str = "importance",
     ) -> None:
         super().__init__()
+        names = ("importance", "mean", "max")
+        check_params({"pooling": pooling}, {"pooling": one_of(*names)}, owner="PinSageConv")
         source, target = pair_of_widths(in_channels)
         self.in_channels = in_channels
         self.hidden_channels = hidden_channels
         self.out_channels = out_channels
+        self.pooling = pooling
         self.lin_pool = Linear(source, hidden_channels, weight_initializer="glorot")
         self.lin_self = Linear(target, out_channels, weight_initializer="glorot")
         self.lin_neighbors = Linear(hidden_channels, out_channels, bias=False)
@@ -79,13 +92,19 @@ class PinSageConv(nn.Module):  # type: ignore[misc]
         inputs = read_inputs(x, edge_index, edge_weight)
         if inputs.target is None:
             raise ValueError("PinSageConv needs the rows of the targets, but x[1] is None")
-        matrix = inputs.adjacency.matrix
-        hidden = self.lin_pool(inputs.source).relu()
-        sums = spmm(matrix, hidden)
-        totals = spmm(matrix, hidden.new_ones(matrix.shape[1], 1))
-        pooled = sums / totals.masked_fill(totals == 0, 1)
+        pooled = self._pool(inputs.adjacency.matrix, self.lin_pool(inputs.source).relu())
         z = (target_rows(self.lin_self, inputs) + self.lin_neighbors(pooled)).relu()
         return F.normalize(z, dim=1)
+
+    def _pool(self, matrix: SparseMatrix, hidden: Tensor) -> Tensor:
+        """n of every target."""
+        if self.pooling == "max":
+            return aggregate(matrix, hidden, "max")
+        if self.pooling == "mean":
+            matrix = matrix.with_values(None)
+        sums = spmm(matrix, hidden)
+        totals = spmm(matrix, hidden.new_ones(matrix.shape[1], 1))
+        return sums / totals.masked_fill(totals == 0, 1)
 
     def site_outputs(self) -> tuple[nn.Module, ...]:
         """Where gradients of linear sites are taken.
@@ -110,7 +129,19 @@ class PinSageConv(nn.Module):  # type: ignore[misc]
         LayerSites
             Blocks of weights with their rows, and the ways through the layer.
         """
+        if self.pooling == "max":
+            raise NotImplementedError(
+                "PinSageConv(pooling='max') has no linear sites: train it with a first-order "
+                "optimizer, or choose pooling='importance' or 'mean'"
+            )
+        if self.pooling == "mean":
+            inputs = read_inputs(*args, **kwargs)
+            matrix = inputs.adjacency.matrix.with_values(None)
+            alike = Adjacency(matrix, is_block=inputs.adjacency.is_bipartite)
+            return _layer_sites.pinsage(self, (inputs.source, inputs.target), alike)
         return _layer_sites.pinsage(self, *args, **kwargs)
 
     def __repr__(self) -> str:
-        return f"PinSageConv({self.in_channels}, {self.hidden_channels}, {self.out_channels})"
+        pooling = "" if self.pooling == "importance" else f", pooling={self.pooling!r}"
+        sizes = f"{self.in_channels}, {self.hidden_channels}, {self.out_channels}"
+        return f"PinSageConv({sizes}{pooling})"

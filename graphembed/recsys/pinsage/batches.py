@@ -1,0 +1,306 @@
+"""Mini-batches of pairs (query, item), with what a model may see of the graph meanwhile."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from graphembed.recsys._negatives import SeenItems
+from graphembed.recsys.pinsage.neighbors import Neighbors, filled
+
+Index = NDArray[np.int64]
+
+
+class Block(NamedTuple):
+    """Edges into targets: row i of the matrix is target i; sources are the targets, then others."""
+
+    matrix: sp.csr_matrix
+    sources: Index
+
+
+class View:
+    """The neighbourhoods that are visible.
+
+    Parameters
+    ----------
+    visited : Neighbors
+        By interactions.
+    content : Neighbors or None
+        What stands in where there are none.
+    cold : ndarray of bool, shape (n_items,), optional
+        Items that are treated as if they had no interactions: nobody's neighbours, and their own
+        are those by content.
+    pairs : (ndarray, ndarray), optional
+        Pairs of items neither of which has the other as a neighbour by interactions.
+    offset : int, default=0
+        The item of the first row of `visited` and `content`.
+    """
+
+    def __init__(
+        self,
+        visited: Neighbors,
+        content: Neighbors | None,
+        cold: NDArray[np.bool_] | None = None,
+        pairs: tuple[Index, Index] | None = None,
+        *,
+        offset: int = 0,
+    ) -> None:
+        self._visited, self._content, self._cold = visited, content, cold
+        self._offset = offset
+        self._n = len(visited.index)
+        self._hidden = np.empty(0, np.int64)
+        if pairs is not None:
+            a, b = pairs
+            self._hidden = np.unique(np.concatenate([a * self._n + b, b * self._n + a]))
+
+    def rows(self, targets: Index) -> Neighbors:
+        """Neighbours of some items, -1 where one is not visible."""
+        places = targets - self._offset
+        index, weight = self._visited.index[places], self._visited.weight[places]
+        visible = index >= 0
+        if len(self._hidden):
+            keys = targets[:, np.newaxis] * self._n + index
+            near = np.minimum(np.searchsorted(self._hidden, keys), len(self._hidden) - 1)
+            visible &= self._hidden[near] != keys
+        if self._cold is not None:
+            visible &= ~self._cold[index] & ~self._cold[targets][:, np.newaxis]
+        seen = Neighbors(np.where(visible, index, -1), np.where(visible, weight, 0))
+        if self._content is None:
+            return seen
+        index, weight = self._content.index[places], self._content.weight[places]
+        if self._cold is not None:
+            gone = (index < 0) | self._cold[index]
+            index, weight = np.where(gone, -1, index), np.where(gone, 0, weight)
+        return filled(seen, Neighbors(index, weight))
+
+    def block(self, targets: Index, n_items: int) -> Block:
+        """The edges into some distinct items."""
+        index, weight = self.rows(targets)
+        kept = index >= 0
+        sources = np.concatenate([targets, np.setdiff1d(index[kept], targets)])
+        place = np.zeros(n_items, np.int32)
+        place[sources] = np.arange(len(sources))
+        indptr = np.concatenate([[0], np.cumsum(kept.sum(axis=1))])
+        shape = (len(targets), len(sources))
+        matrix = sp.csr_matrix((weight[kept], place[index[kept]], indptr), shape=shape)
+        return Block(matrix, sources)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Pairs, and what is read for them; places count from 0 among the items of the batch.
+
+    Attributes
+    ----------
+    blocks : list of csr_matrix
+        For each layer, the first layer's first.
+    nodes : ndarray
+        Items that the first layer reads; those of the batch come first.
+    x : csr_matrix or None
+        Their features.
+    cold : ndarray of bool
+        Which of them are treated as new: their own vector is not to be used.
+    shares : csr_matrix of shape (n_queries, n_batch)
+        The items of a query, in equal shares.
+    owner, positive : ndarray of shape (n_pairs,)
+        The query and the place of the item of every pair.
+    pool : ndarray
+        Places of the negatives that are shared.
+    mask : ndarray of bool, shape (n_pairs, n_pool)
+        True where an item of the pool is one of the user's.
+    hard : ndarray of shape (n_pairs, n_hard), or None
+        Places of the negatives of each pair alone.
+    """
+
+    blocks: list[sp.csr_matrix]
+    nodes: Index
+    x: sp.csr_matrix | None
+    cold: NDArray[np.bool_]
+    shares: sp.csr_matrix
+    owner: Index
+    positive: Index
+    pool: Index
+    mask: NDArray[np.bool_]
+    hard: Index | None
+
+
+@dataclass(frozen=True)
+class BatchSettings:
+    """Parameters of a `PinSage` that concern batches; see there."""
+
+    pairs: str
+    n_layers: int
+    batch_size: int
+    holdout: float
+    neighbor_dropout: float
+    n_negatives: int
+    hard_negatives: int
+    popularity_power: float
+    max_history: int
+
+
+class Batches:
+    """Draws batches; each depends on the seed, the epoch and its number alone.
+
+    For every batch a random share of the items is held out. The pairs are of users with held-out
+    items; a query is made of the user's other items, and negatives are held-out items, too.
+
+    What a query must not see is the edge that it is to find: no held-out item is a neighbour of an
+    item of its query, nor the other way round, in any layer, for any pair of the batch. A share
+    `neighbor_dropout` of the held-out items is as new: they are no one's neighbours at all, have
+    only neighbours by content, and no vector of their own.
+    """
+
+    def __init__(
+        self,
+        settings: BatchSettings,
+        train: sp.csr_matrix,
+        x: sp.csr_matrix | None,
+        visited: Neighbors,
+        content: Neighbors | None,
+        window: Neighbors | None,
+        seed: int,
+    ) -> None:
+        self._settings, self._train, self._x = settings, train, x
+        self._visited, self._content, self._seed = visited, content, seed
+        self._window = window
+        self._users = np.repeat(np.arange(train.shape[0]), np.diff(train.indptr))
+        self._items = train.indices.astype(np.int64)
+        degrees = np.bincount(self._items, minlength=train.shape[1])
+        self._known = degrees > 0
+        self._weight = np.maximum(degrees, 1) ** -settings.popularity_power
+        self._seen = SeenItems(train)
+
+    def __len__(self) -> int:
+        """Batches of an epoch: pairs drawn are as many as there are interactions."""
+        return max(1, round(len(self._items) / self._settings.batch_size))
+
+    def make(self, epoch: int, number: int) -> Batch | None:
+        """Batch `number` of an epoch, both from 0; None if no user has items on both sides."""
+        settings = self._settings
+        rng = np.random.default_rng([self._seed, epoch, number])
+        held = self._known & (rng.random(len(self._known)) < settings.holdout)
+        chosen = self._pairs(held, rng)
+        if not len(chosen):
+            return None
+        cold = held & (rng.random(len(held)) < settings.neighbor_dropout)
+        users, positive = self._users[chosen], self._items[chosen]
+        everyone, owner, queries = self._queries(users, held, rng)
+        pool = np.flatnonzero(held)
+        if len(pool) > settings.n_negatives:
+            pool = np.sort(rng.choice(pool, settings.n_negatives, replace=False))
+        hard = self._hard(users, queries, owner, held, min(epoch, settings.hard_negatives), rng)
+        view = self._view(queries, owner, positive, cold)
+        parts = [queries.indices.astype(np.int64), positive, pool]
+        if hard is not None:
+            parts.append(hard.ravel())
+        batch = np.unique(np.concatenate(parts))
+        blocks, nodes = [], batch
+        for _ in range(settings.n_layers):
+            block = view.block(nodes, len(held))
+            blocks.insert(0, block.matrix)
+            nodes = block.sources
+        place = np.zeros(len(held), np.int64)
+        place[batch] = np.arange(len(batch))
+        counts = np.diff(queries.indptr)
+        shares = sp.csr_matrix(
+            (
+                np.repeat((1 / counts).astype(np.float32), counts),
+                place[queries.indices],
+                queries.indptr,
+            ),
+            (len(everyone), len(batch)),
+        )
+        return Batch(
+            blocks=blocks,
+            nodes=nodes,
+            x=None if self._x is None else self._x[nodes],
+            cold=cold[nodes],
+            shares=shares,
+            owner=owner,
+            positive=place[positive],
+            pool=place[pool],
+            mask=self._seen.are_seen(everyone, pool)[owner],
+            hard=None if hard is None else place[hard],
+        )
+
+    def _pairs(self, held: NDArray[np.bool_], rng: np.random.Generator) -> Index:
+        """Places of interactions with held-out items, of users that have others."""
+        n_held = np.bincount(self._users[held[self._items]], minlength=self._train.shape[0])
+        has_more = self._seen.counts > n_held
+        able = np.flatnonzero(held[self._items] & has_more[self._users])
+        if len(able) <= self._settings.batch_size:
+            return able
+        return np.sort(_draw(able, self._weight[self._items[able]], self._settings.batch_size, rng))
+
+    def _queries(
+        self, users: Index, held: NDArray[np.bool_], rng: np.random.Generator
+    ) -> tuple[Index, Index, sp.csr_matrix]:
+        """Users, the user of every pair, and the items that their queries are made of.
+
+        Of pairs of items, every pair has a query of its own, one item.
+        """
+        if self._settings.pairs == "items":
+            everyone, owner = users, np.arange(len(users))
+        else:
+            everyone, owner = np.unique(users, return_inverse=True)
+        rows = self._train[everyone]
+        kept = ~held[rows.indices]
+        row = np.repeat(np.arange(len(everyone)), np.diff(rows.indptr))[kept]
+        items = rows.indices[kept]
+        most = 1 if self._settings.pairs == "items" else self._settings.max_history
+        # The `most` smallest of exponential times are a weighted sample without replacement.
+        times = rng.exponential(size=len(items)) / self._weight[items]
+        order = np.lexsort((times, row))
+        starts = np.concatenate([[0], np.cumsum(np.bincount(row, minlength=len(everyone)))])
+        rank = np.arange(len(order)) - starts[row[order]]
+        order = np.sort(order[rank < most])
+        indptr = np.concatenate([[0], np.cumsum(np.bincount(row[order], minlength=len(everyone)))])
+        shape = (len(everyone), len(held))
+        ones = np.ones(len(order), np.float32)
+        return everyone, owner, sp.csr_matrix((ones, items[order], indptr), shape=shape)
+
+    def _hard(
+        self,
+        users: Index,
+        queries: sp.csr_matrix,
+        owner: Index,
+        held: NDArray[np.bool_],
+        n: int,
+        rng: np.random.Generator,
+    ) -> Index | None:
+        """For each pair n items from the window of ranks of an item of its query.
+
+        One that the user has had, or that is not there, is replaced by a random item not had.
+        """
+        if n == 0 or self._window is None:
+            return None
+        counts = np.diff(queries.indptr)[owner]
+        entry = queries.indptr[owner] + (rng.random(len(owner)) * counts).astype(np.int64)
+        ranked = self._window.index[queries.indices[entry]]
+        columns = rng.integers(ranked.shape[1], size=(len(owner), n))
+        found = np.take_along_axis(ranked, columns, axis=1).astype(np.int64)
+        keys = self._users * self._train.shape[1] + self._items
+        wanted = users[:, np.newaxis] * self._train.shape[1] + found
+        places = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
+        bad = (found < 0) | (keys[places] == wanted)
+        other = self._seen.draw_unseen(users, n, rng)
+        return np.maximum(np.where(bad, other, found), 0)
+
+    def _view(
+        self, queries: sp.csr_matrix, owner: Index, positive: Index, cold: NDArray[np.bool_]
+    ) -> View:
+        """Hide every pair of an item of a query and an item that it is to find."""
+        counts = np.diff(queries.indptr)[owner]
+        ends = np.cumsum(counts)
+        entry = np.arange(ends[-1]) + np.repeat(queries.indptr[owner] - (ends - counts), counts)
+        pairs = queries.indices[entry].astype(np.int64), np.repeat(positive, counts)
+        return View(self._visited, self._content, cold, pairs)
+
+
+def _draw(items: Index, weight: NDArray[np.float64], n: int, rng: np.random.Generator) -> Index:
+    """A weighted sample without replacement."""
+    times = rng.exponential(size=len(items)) / weight
+    return items[np.argpartition(times, n - 1)[:n]]

@@ -1,0 +1,207 @@
+"""What is known of items, as sparse rows of length 1: numbers, tags, text, links."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+from sklearn.feature_extraction.text import HashingVectorizer
+from sklearn.utils.extmath import randomized_svd
+
+from graphembed.graph import Graph, NodeIndex
+
+_HASHES = 2**20
+_SVD_ITERATIONS = 2
+
+
+class FeatureSpace(NamedTuple):
+    """Which columns there are and what they weigh, as the items of `fit` have it.
+
+    Attributes
+    ----------
+    weights : csr_matrix of shape (1, n_columns given), or None
+        Weights of the columns that are used; None without features.
+    n_linked : int
+        Number of items that links lead to; 0 without links.
+    """
+
+    weights: sp.csr_matrix | None
+    n_linked: int
+
+    @classmethod
+    def of(
+        cls, features: sp.csr_matrix | None, links: sp.csr_matrix | None, idf_power: float
+    ) -> "FeatureSpace":
+        """Weigh column j by ``(log((1 + n) / (1 + df_j)) + 1) ** idf_power``."""
+        weights = None
+        if features is not None:
+            n, n_columns = features.shape
+            df = np.bincount(features.indices, minlength=n_columns)
+            used = np.flatnonzero(df)
+            values = (np.log((1 + n) / (1 + df[used])) + 1) ** idf_power
+            weights = sp.csr_matrix(
+                (values.astype(np.float32), used, [0, len(used)]), shape=(1, n_columns)
+            )
+        return cls(weights, 0 if links is None else links.shape[1])
+
+    def rows(
+        self, features: sp.csr_matrix | None, links: sp.csr_matrix | None
+    ) -> sp.csr_matrix | None:
+        """Weighted rows of length 1; features and links, where there are both, weigh alike."""
+        parts = []
+        if self.weights is not None:
+            if features is None:
+                raise ValueError("item_features must be given, as they were in fit")
+            if features.shape[1] != self.weights.shape[1]:
+                raise ValueError(
+                    f"item_features must have the {self.weights.shape[1]} columns of fit, got "
+                    f"{features.shape[1]}"
+                )
+            scale = sp.diags(self.weights.data)
+            parts.append(_unit(features[:, self.weights.indices] @ scale))
+        elif features is not None:
+            raise ValueError("item_features were not given in fit, and cannot be used now")
+        if self.n_linked:
+            n_rows = parts[0].shape[0] if parts else 0 if links is None else links.shape[0]
+            none = sp.csr_matrix((n_rows, self.n_linked), dtype=np.float32)
+            parts.append(_unit(none if links is None else links))
+        elif links is not None:
+            raise ValueError("item_edges were not given in fit, and cannot be used now")
+        return _unit(sp.hstack(parts, format="csr")) if parts else None
+
+
+def read_features(features: Any, n_items: int | None) -> tuple[sp.csr_matrix | None, bool]:
+    """Features as a float32 csr matrix, and whether columns are words or tags, to be weighed.
+
+    Parameters
+    ----------
+    features : array, sparse matrix, sequence of str, or None
+        A row or a text for each item.
+    n_items : int or None
+        How many items there are, if that is known.
+
+    Returns
+    -------
+    rows : csr_matrix, or None
+        Text as counts of hashed words.
+    is_sparse : bool
+        False for an array.
+    """
+    if features is None:
+        return None, False
+    if isinstance(features, str):
+        raise ValueError("item_features must hold a text for each item, got one str")
+    is_text = isinstance(features, Sequence) and len(features) > 0
+    is_text = is_text and all(isinstance(text, str) for text in features)
+    if is_text:
+        hashing = HashingVectorizer(n_features=_HASHES, alternate_sign=False, norm=None)
+        rows = hashing.transform(features)
+    elif sp.issparse(features):
+        rows = features
+    else:
+        rows = np.asarray(features, dtype=np.float32)
+        if rows.ndim != 2:
+            raise ValueError(
+                "item_features must be a matrix or a list of texts, with a row for each item, got "
+                f"the shape {rows.shape}"
+            )
+    if n_items is not None and rows.shape[0] != n_items:
+        raise ValueError(
+            f"item_features must have {n_items} rows, one for each item, got {rows.shape[0]}"
+        )
+    is_sparse = sp.issparse(rows)
+    matrix = sp.csr_matrix(rows, dtype=np.float32)
+    matrix.sum_duplicates()
+    bad = np.flatnonzero(~np.isfinite(matrix.data))
+    if len(bad):
+        row = int(np.searchsorted(matrix.indptr, bad[0], side="right")) - 1
+        raise ValueError(f"item_features must be finite, but row {row} is not")
+    return matrix, is_sparse
+
+
+def read_links(edges: Any, item_ids: NDArray[Any]) -> sp.csr_matrix | None:
+    """Links among the items of fit, both ways, and of every item with itself."""
+    if edges is None:
+        return None
+    n = len(item_ids)
+    if isinstance(edges, Graph):
+        place = NodeIndex(item_ids).positions(edges.node_ids)
+        source = np.repeat(place, np.diff(edges.indptr))
+        matrix = sp.csr_matrix((np.ones(len(source)), (source, place[edges.indices])), (n, n))
+    else:
+        matrix = _sparse_links(edges, (n, n))
+    matrix = matrix + matrix.T + sp.eye(n)
+    return _ones(matrix)
+
+
+def read_new_links(edges: Any, n_new: int | None, n_items: int) -> sp.csr_matrix | None:
+    """Links of new items to those of fit."""
+    if edges is None:
+        return None
+    return _ones(_sparse_links(edges, (n_new, n_items)))
+
+
+def _sparse_links(edges: Any, shape: tuple[int | None, int]) -> sp.csr_matrix:
+    if not sp.issparse(edges):
+        raise TypeError(
+            f"item_edges must be a scipy sparse matrix or a Graph, got {type(edges).__name__}"
+        )
+    if edges.shape[1] != shape[1] or shape[0] not in (None, edges.shape[0]):
+        raise ValueError(f"item_edges must have the shape {shape}, got {edges.shape}")
+    return sp.csr_matrix(edges)
+
+
+def _ones(matrix: Any) -> sp.csr_matrix:
+    result = sp.csr_matrix(matrix, dtype=np.float32)
+    result.sum_duplicates()
+    result.eliminate_zeros()
+    result.data[:] = 1
+    return result
+
+
+def _unit(matrix: Any) -> sp.csr_matrix:
+    """Rows divided by their lengths; an empty one stays empty."""
+    csr = sp.csr_matrix(matrix, dtype=np.float32)
+    squares = np.asarray(csr.multiply(csr).sum(axis=1), np.float64).ravel()
+    scale = 1 / np.sqrt(np.where(squares > 0, squares, 1))
+    return sp.csr_matrix(sp.diags(scale.astype(np.float32)) @ csr, dtype=np.float32)
+
+
+def unit_rows(x: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Rows of an array divided by their lengths; 0 stays 0."""
+    lengths = np.linalg.norm(x, axis=1, keepdims=True)
+    return np.divide(x, lengths, out=np.zeros_like(x), where=lengths > 0)
+
+
+def content_basis(rows: sp.csr_matrix, width: int, seed: int) -> NDArray[np.float32]:
+    """The map (width, n_features) under which x becomes U S^1/2 of the SVD of `rows`.
+
+    Between the rotation V (S^1, which hears of the common features only) and whitening (S^0).
+    """
+    _, s, vt = _svd(rows, width, seed)
+    basis = np.zeros((width, rows.shape[1]), np.float32)
+    basis[: len(s)] = vt / np.sqrt(s)[:, np.newaxis]
+    return basis
+
+
+def id_table(train: sp.csr_matrix, width: int, seed: int) -> NDArray[np.float32]:
+    """First id vectors (n_items, width): V S^1/2 of the SVD of D_u^-1/2 A D_i^-1/2, of length 1."""
+    users = np.diff(train.indptr).clip(min=1) ** -0.5
+    items = np.bincount(train.indices, minlength=train.shape[1]).clip(min=1) ** -0.5
+    ones = sp.csr_matrix((np.ones(train.nnz), train.indices, train.indptr), train.shape)
+    scaled = sp.csr_matrix(sp.diags(users) @ ones @ sp.diags(items), dtype=np.float32)
+    _, s, vt = _svd(scaled, width, seed)
+    table = np.zeros((train.shape[1], width), np.float32)
+    table[:, : len(s)] = unit_rows((vt * np.sqrt(s)[:, np.newaxis]).T.astype(np.float32))
+    return table
+
+
+def _svd(matrix: sp.csr_matrix, width: int, seed: int) -> Any:
+    """Singular vectors and values, without those that are zero."""
+    rank = min(width, *matrix.shape)
+    u, s, vt = randomized_svd(
+        matrix, rank, n_iter=_SVD_ITERATIONS, random_state=seed % 2**32, flip_sign=True
+    )
+    kept = s > 1e-6 * max(float(s[0]), 1e-30)
+    return u[:, kept], s[kept], vt[kept]

@@ -1,0 +1,78 @@
+"""What stands for a user: all items in equal shares, the last one, or a few medoids."""
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from graphembed.recsys.base import IndexArray, Ranking
+from graphembed.recsys.interactions import Interactions
+
+
+def shares_of(histories: sp.csr_matrix) -> sp.csr_matrix:
+    """Equal shares of the items of each row."""
+    counts = np.diff(histories.indptr)
+    shares = np.repeat((1 / counts.clip(min=1)).astype(np.float32), counts)
+    return sp.csr_matrix((shares, histories.indices, histories.indptr), histories.shape)
+
+
+def last_items(train: Interactions) -> sp.csr_matrix:
+    """The last item of each user alone; of several at one time the one with the highest index."""
+    if train.times is None:
+        raise ValueError("PinSage: query='last' needs interactions with times, train has none")
+    matrix = train.matrix
+    rows = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
+    order = np.lexsort((matrix.indices, train.times, rows))
+    users = np.flatnonzero(np.diff(matrix.indptr))
+    last = order[matrix.indptr[users + 1] - 1]
+    ones = np.ones(len(users), np.float32)
+    return sp.csr_matrix((ones, (users, matrix.indices[last])), shape=matrix.shape)
+
+
+def medoids(
+    histories: sp.csr_matrix, vectors: NDArray[np.float32], n: int
+) -> tuple[IndexArray, IndexArray]:
+    """Up to n items of each row that its items are near to, found one by one.
+
+    The first is the item with the largest sum of inner products with all; each further one adds the
+    most to the sum of the items' largest products with a medoid. Of equal ones the first counts.
+
+    Returns
+    -------
+    owner, items : ndarray of int64
+        Rows, ascending, and their medoids.
+    """
+    owner, items = [], []
+    for row in range(histories.shape[0]):
+        own = histories.indices[histories.indptr[row] : histories.indptr[row + 1]]
+        if not len(own):
+            continue
+        products = (vectors[own] @ vectors[own].T).astype(np.float64)
+        best = np.full(len(own), products.min())
+        for _ in range(min(n, len(own))):
+            gain = np.maximum(products - best, 0).sum(axis=1)
+            chosen = int(np.argmax(gain))
+            best = np.maximum(best, products[chosen])
+            owner.append(row)
+            items.append(int(own[chosen]))
+    return np.array(owner, np.int64), np.array(items, np.int64)
+
+
+def merged(
+    owner: IndexArray, index: NDArray[np.int32], scores: NDArray[np.float32], *, n: int
+) -> Ranking:
+    """Lists of several queries of a row as one, in which an item has its best score."""
+    k = index.shape[1]
+    top, best = np.full((n, k), -1, np.int32), np.full((n, k), -np.inf, np.float32)
+    rows, items, values = np.repeat(owner, k), index.ravel(), scores.ravel()
+    kept = items >= 0
+    rows, items, values = rows[kept], items[kept], values[kept]
+    order = np.lexsort((items, -values, rows))
+    rows, items, values = rows[order], items[order], values[order]
+    _, first = np.unique(rows * (np.int64(2) ** 32) + items, return_index=True)
+    first.sort()  # np.unique names the first place of each, which has its best score
+    rows, items, values = rows[first], items[first], values[first]
+    starts = np.searchsorted(rows, np.arange(n))
+    rank = np.arange(len(rows)) - starts[rows]
+    kept = rank < k
+    top[rows[kept], rank[kept]], best[rows[kept], rank[kept]] = items[kept], values[kept]
+    return top, best
