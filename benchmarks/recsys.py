@@ -14,6 +14,7 @@ the test part once for each seed; models without randomness have one seed. Time 
 threads; differences are to the best model, with seed 0, over resampled users.
 """
 
+import importlib.util
 import itertools
 import json
 import os
@@ -45,26 +46,29 @@ SETTINGS: dict[str, dict[str, dict[str, Any]]] = {}
 # What --tune tries: all combinations.
 GRIDS: dict[str, dict[str, tuple[Any, ...]]] = {
     "Popularity": {},
-    "ItemKNN": {"k": (20, 50, 100, 300), "shrink": (0.0, 10.0), "weighting": ("none", "bm25")},
-    "RP3beta": {"alpha": (0.8, 1.0, 1.3), "beta": (0.2, 0.4, 0.6), "k": (50, 200, 1000)},
-    "EASE": {"l2": (30.0, 100.0, 300.0, 600.0, 1200.0)},
-    "PureSVD": {"n_components": (32, 64, 128, 256, 512)},
-    "GFCF": {"n_components": (32, 64, 128, 256), "alpha": (0.1, 0.2, 0.3, 0.6)},
-    "IALS": {"n_components": (128,), "w0": (0.03, 0.1, 0.3), "reg": (0.001, 0.003, 0.01)},
+    "ItemKNN": {"k": (100, 300), "shrink": (0.0, 10.0), "weighting": ("none", "bm25")},
+    "RP3beta": {"alpha": (0.8, 1.0), "beta": (0.2, 0.4), "k": (50, 200)},
+    "EASE": {"l2": (100.0, 300.0, 600.0)},
+    "PureSVD": {"n_components": (64, 128, 256)},
+    "GFCF": {"n_components": (64, 128, 256), "alpha": (0.2, 0.3)},
+    "IALS": {"n_components": (128,), "w0": (0.1, 0.3), "reg": (0.001, 0.003)},
     "ContentKNN": {"weighting": ("none", "tfidf")},
     "DeepWalkRecommender": {
-        "negative": (1, 2), "learning_rate": (0.01, 0.025), "n_walks": (10, 30),
-        "window": (3, 5, 10),
+        "n_components": (64, 128), "negative": (1, 5), "learning_rate": (0.01, 0.025),
+        "n_walks": (10, 30),
     },
     "Node2VecRecommender": {
-        "negative": (1, 2), "learning_rate": (0.01, 0.025), "n_walks": (30,), "q": (0.5, 2.0),
+        "n_components": (128,), "negative": (1,), "learning_rate": (0.01,), "n_walks": (30,),
+        "q": (0.5, 2.0),
     },
     "LINERecommender": {
-        "order": ("first", "second", "both"), "negative": (1, 2, 5), "learning_rate": (0.025, 0.05),
+        "n_components": (64, 128), "order": ("first", "both"), "negative": (1, 2),
+        "learning_rate": (0.025, 0.05),
     },
-    "LightGCN": {"n_layers": (2, 3), "temperature": (0.1, 0.15, 0.2), "n_epochs": (20, 40)},
-    "implicit ALS": {"factors": (64, 128), "alpha": (1, 10, 30), "regularization": (0.01, 1.0)},
-    "implicit BPR": {"factors": (64, 128), "iterations": (100, 300)},
+    "LightGCN": {"n_layers": (2, 3), "temperature": (0.15, 0.2), "n_epochs": (20, 40)},
+    "PinSage": {"n_layers": (0, 1, 2)},
+    "implicit ALS": {"factors": (64, 128), "alpha": (1, 10), "regularization": (0.01,)},
+    "implicit BPR": {"factors": (64, 128)},
 }  # fmt: skip
 
 
@@ -214,11 +218,13 @@ def make(name: str, params: dict[str, Any], seed: int, n_jobs: int) -> Recommend
 
 
 def available(problem: Problem, only: list[str] | None) -> list[str]:
-    """Names of the models that can be run on a dataset."""
+    """Names of the models that can be run on a dataset, of those that are installed."""
     names = [n for n in GRIDS if problem.features is not None or n not in WITH_CONTENT]
     if problem.items is not None:  # items that nobody has: all others can only guess
         names = ["Popularity", *WITH_CONTENT]
-    return [n for n in names if n in GRIDS and (not only or n in only)]
+    if importlib.util.find_spec("implicit") is None:
+        names = [n for n in names if not n.startswith("implicit")]
+    return [n for n in names if not only or n in only]
 
 
 # ----- Runs ---------------------------------------------------------------------------------------

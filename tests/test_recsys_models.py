@@ -43,7 +43,7 @@ MODELS = {
     "content": ContentKNN(),
     "deepwalk": DeepWalkRecommender(**WALKS, random_state=0),
     "node2vec": Node2VecRecommender(**WALKS, q=0.5, random_state=0),
-    "line": LINERecommender(8, n_samples=20_000, random_state=0),
+    "line": LINERecommender(8, order="second", n_samples=20_000, random_state=0),
     "line-both": LINERecommender(8, order="both", n_samples=20_000, random_state=0),
 }
 NEEDS_USERS = ("deepwalk", "node2vec", "line", "line-both")
