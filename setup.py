@@ -11,10 +11,12 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
+import threading
 from pathlib import Path
 
 from Cython.Build import cythonize
 from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
 
 ROOT = Path(__file__).parent
 KERNELS = "graphembed/_kernels"
@@ -88,20 +90,37 @@ def extensions() -> list[Extension]:
     ]
 
 
+class BuildExt(build_ext):
+    """Translates a kernel just before it is compiled, not whenever this file is read.
+
+    Installing reads this file three times. While one kernel is translated, others are compiled.
+    """
+
+    translation = threading.Lock()
+
+    def build_extension(self, ext: Extension) -> None:
+        """Translate and compile one kernel; several threads do so at a time."""
+        with self.translation:
+            (translated,) = cythonize(
+                [ext],
+                force=True,  # a file of another build (debug, no OpenMP) is not this one's
+                compiler_directives={
+                    "language_level": 3,
+                    "boundscheck": DEBUG,
+                    "wraparound": False,
+                    "initializedcheck": DEBUG,
+                    "cdivision": True,
+                    "embedsignature": True,
+                    "freethreading_compatible": True,
+                },
+            )
+        ext.sources = translated.sources
+        super().build_extension(ext)
+
+
 setup(
-    ext_modules=cythonize(
-        extensions(),
-        force=True,  # files of another build (debug, no OpenMP) must not be taken for this one's
-        compiler_directives={
-            "language_level": 3,
-            "boundscheck": DEBUG,
-            "wraparound": False,
-            "initializedcheck": DEBUG,
-            "cdivision": True,
-            "embedsignature": True,
-            "freethreading_compatible": True,
-        },
-    ),
+    cmdclass={"build_ext": BuildExt},
+    ext_modules=extensions(),
     options={
         "build_ext": {"force": True, "parallel": N_CORES},
         **({"bdist_wheel": {"py_limited_api": "cp311"}} if ABI3 else {}),

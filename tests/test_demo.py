@@ -1,11 +1,13 @@
 """The demo on the karate club: report, scores, neighbours, picture."""
 
+import functools
 import re
 
 import numpy as np
 import pytest
 
 import graphembed._validation as validation
+from graphembed.datasets import load_python_imports
 from graphembed.demo import DATASETS, choose_params, load_dataset, run_demo
 
 
@@ -113,11 +115,15 @@ def test_small_graphs_get_more_walks_per_node():
 
 
 @pytest.mark.slow
-def test_python_imports(tmp_path):
+def test_python_imports(tmp_path, monkeypatch):
+    # Of all packages here, torch among them, it would be ten times as large, and prove no more.
+    small = functools.partial(load_python_imports, packages=["numpy"])
+    monkeypatch.setattr("graphembed.datasets.load_python_imports", small)
     result = run_demo(output_folder=tmp_path, n_splits=1)
     scores = {name: score.micro_mean[0] for name, score in result.scores.items()}
     assert scores["Node2Vec"] > scores["majority"] + 0.3
     assert scores["Node2Vec"] > scores["random vectors"] + 0.3
+    assert result.dataset.graph.n_nodes >= 1000  # the standard settings
     assert result.picture.exists()
 
 

@@ -11,6 +11,7 @@ from optim_helpers import (  # noqa: E402
     gcn,
     graph,
     kronecker,
+    loss_hessians,
     relative_error,
     run,
     seeded,
@@ -26,12 +27,17 @@ from graphembed.nn import (  # noqa: E402
     PinSageConv,
     SAGEConv,
     SparseMatrix,
+    _sites,
 )
 from graphembed.nn._sites import dense_product, selection  # noqa: E402
-from graphembed.optim import KFAC  # noqa: E402
+from graphembed.optim import KFAC, NGD  # noqa: E402
 from graphembed.optim._layers import find_layer  # noqa: E402
 
 ROWS = torch.arange(5)
+
+
+def projected(a, b):
+    return SAGEConv(a, b, project=True)
 
 
 def updates(pre):
@@ -351,6 +357,163 @@ def test_empirical_fisher_is_biased_where_labelled_nodes_are_neighbours():
     exact, _ = run(model, x, edges, None, fisher="exact", **options)
     drawn, _ = run(model, x, edges, None, fisher="mc", n_passes=800, **options)
     assert relative_error(drawn.blocks[1].g.value, exact.blocks[1].g.value) < 0.15
+
+
+# -- The whole natural gradient ----------------------------------------------------------------
+
+
+def natural_gradient(parameters, outputs, loss, gradient, damping):
+    """``(F + damping I)^-1 gradient`` of all parameters, by the Jacobian of the outputs.
+
+    ``F = J^T H J / n`` with the Hessians H of the rows' losses, and S their roots. By the Woodbury
+    identity it is ``(g - K^T (damping I + K K^T)^-1 K g) / damping`` with ``K = S J / sqrt(n)``.
+    """
+    rows = []
+    for value in outputs.flatten():
+        parts = torch.autograd.grad(value, parameters, retain_graph=True, allow_unused=True)
+        pairs = zip(parts, parameters, strict=True)
+        rows.append(
+            torch.cat([(torch.zeros_like(p) if j is None else j).flatten() for j, p in pairs])
+        )
+    n, k = outputs.shape
+    jacobian = torch.stack(rows).view(n, k, -1)
+    values, vectors = torch.linalg.eigh(loss_hessians(loss, outputs.detach()))
+    roots = vectors * values.clamp(min=0).sqrt().unsqueeze(1)
+    factor = torch.einsum("icd,icp->idp", roots, jacobian).reshape(n * k, -1) / n**0.5
+    inner = damping * torch.eye(n * k, dtype=factor.dtype) + factor @ factor.t()
+    found = (gradient - factor.t() @ torch.linalg.solve(inner, factor @ gradient)) / damping
+    fisher = factor.t() @ factor
+    dense = torch.linalg.solve(fisher + damping * torch.eye(len(fisher)).double(), gradient)
+    torch.testing.assert_close(found, dense, rtol=1e-6, atol=1e-10)
+    return found, fisher
+
+
+def flat_gradient(value, parameters):
+    return torch.cat(
+        [g.flatten() for g in torch.autograd.grad(value, parameters, retain_graph=True)]
+    )
+
+
+def loss_of(outputs, loss):
+    """The loss that `run` takes."""
+    torch.manual_seed(11)
+    if loss == "mse":
+        return nn.functional.mse_loss(outputs, torch.randn(outputs.shape, dtype=outputs.dtype))
+    return nn.functional.cross_entropy(outputs, torch.randint(outputs.shape[1], (len(outputs),)))
+
+
+@pytest.mark.parametrize("damping", [1e-1, 1e-3])
+@pytest.mark.parametrize("loss", ["mse", "cross_entropy"])
+@pytest.mark.parametrize("name", ["linear", "gcn", "cheb-4", "sage", "sage-sum"])
+def test_the_update_of_one_layer_is_the_damped_natural_gradient(name, loss, damping):
+    edges, x = graph()
+    model = seeded(lambda: Chain([LAYERS[name]()]))
+    rows = ROWS if loss == "mse" else ROWS[2:3]  # of several rows, G is a mean over their Hessians
+    pre, outputs = run(model, x, edges, rows, loss=loss, method="eigh", damping=damping)
+    (block,) = pre.blocks
+    gradient = flat_gradient(loss_of(outputs, loss), block.parameters)
+    wanted, _ = natural_gradient(block.parameters, outputs, loss, gradient, damping)
+    found = torch.cat([p.grad.flatten() for p in block.parameters])
+    torch.testing.assert_close(found, wanted, rtol=1e-7, atol=1e-9)
+
+
+@pytest.mark.parametrize("damping", [1e-1, 1e-3])
+def test_deep_linear_updates_are_natural_gradients_of_every_layer(damping):
+    edges, x = graph()
+    model = gcn(relu=False)
+    pre, outputs = run(model, x, edges, ROWS, method="eigh", damping=damping)
+    value = loss_of(outputs, "mse")
+    parameters = [p for block in pre.blocks for p in block.parameters]
+    gradient = flat_gradient(value, parameters)
+    whole, fisher = natural_gradient(parameters, outputs, "mse", gradient, damping)
+    found = torch.cat([p.grad.flatten() for p in parameters])
+    start = 0
+    for block in pre.blocks:
+        stop = start + sum(p.numel() for p in block.parameters)
+        part = fisher[start:stop, start:stop] + damping * torch.eye(stop - start).double()
+        wanted = torch.linalg.solve(part, gradient[start:stop])
+        torch.testing.assert_close(found[start:stop], wanted, rtol=1e-7, atol=1e-9)
+        start = stop
+    # What lies between the layers is left out; all the same it is nearer than the gradient.
+    cosines = [float(nn.functional.cosine_similarity(v, whole, dim=0)) for v in (found, gradient)]
+    assert relative_error(found, whole) > 0.1
+    assert cosines[0] > max(cosines[1], 0.5)
+
+
+@pytest.mark.parametrize("method", ["dual", "cholesky", "eigh"])
+def test_one_step_of_one_layer_solves_least_squares(method):
+    edges, x = graph()
+    model = gcn(dims=(4, 3))
+    y = torch.randn(N_NODES, 3, dtype=torch.float64)
+    optimizer = NGD(
+        model, 1.0, loss="mse", fisher="exact", damping=1e-14, kl_clip=None, method=method
+    )
+    values = []
+    for _ in range(2):
+        optimizer.zero_grad()
+        value = nn.functional.mse_loss(model(x, edges), y)
+        value.backward()
+        optimizer.step()
+        values.append(float(value.detach()))
+    matrix = seeded(lambda: GCNConv(4, 4, bias=False))
+    with torch.no_grad():
+        matrix.lin.weight.copy_(torch.eye(4))
+        inputs = torch.cat([matrix(x, edges), torch.ones(N_NODES, 1).double()], dim=1)
+        residual = y - inputs @ torch.linalg.lstsq(inputs, y).solution
+    assert values[0] > 1.1 * values[1]
+    assert values[1] == pytest.approx(float(residual.square().mean()), rel=1e-5)
+
+
+# -- Large graphs ------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def no_products(monkeypatch):
+    monkeypatch.setattr(_sites, "MAX_PRODUCTS", -(10**9))
+
+
+@pytest.mark.parametrize("make", [GCNConv, SAGEConv, lambda a, b: ChebConv(a, b, K=4)])
+@pytest.mark.parametrize("is_sparse", [False, True])
+def test_inputs_are_the_same_where_products_are_too_large(make, is_sparse, monkeypatch):
+    edges, x = graph()
+    rows = SparseMatrix.from_torch(x.to_sparse_csr()) if is_sparse else x
+    usual, _ = run(seeded(lambda: Chain([make(4, 3)])), rows, edges, ROWS)
+    for most in (-40, -(10**9)):  # beside the entries: some rows at a time, and single ones
+        monkeypatch.setattr(_sites, "MAX_PRODUCTS", most)
+        found, _ = run(seeded(lambda: Chain([make(4, 3)])), rows, edges, ROWS)
+        for a, b in zip(usual.blocks, found.blocks, strict=True):
+            torch.testing.assert_close(kronecker(a), kronecker(b), rtol=1e-12, atol=1e-14)
+
+
+def test_weights_of_rows_are_those_of_expand_after_one_propagation(monkeypatch):
+    edges, x = graph()
+    usual, _ = run(gcn(dims=(4, 3, 3)), x, edges, ROWS, approx="expand")
+    monkeypatch.setattr(_sites, "MAX_PRODUCTS", -(10**9))
+    for approx in ("expand", "reduce"):
+        with pytest.warns(UserWarning, match="too many entries on this graph") as told:
+            found, _ = run(gcn(dims=(4, 3, 3)), x, edges, ROWS, approx=approx, n_passes=2)
+        assert len(told) == 1
+        for a, b in zip(usual.blocks, found.blocks, strict=True):
+            torch.testing.assert_close(kronecker(a), kronecker(b), rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.filterwarnings("ignore:KFAC. the propagation")
+@pytest.mark.usefixtures("no_products")
+@pytest.mark.parametrize(
+    "make",
+    [GCNConv, SAGEConv, lambda a, b: ChebConv(a, b, K=3), projected],
+    ids=["gcn", "sage", "cheb", "projected"],
+)
+def test_nodes_that_no_label_can_reach_do_not_count_by_weights_either(make):
+    edges, x = graph()
+    more = torch.cat([edges, torch.tensor([[N_NODES, N_NODES + 1], [N_NODES + 1, N_NODES]])], 1)
+    inputs = [(x, edges), (torch.cat([x, 9 * torch.ones(2, 4).double()]), more)]
+    found = []
+    for args in inputs:
+        model = seeded(lambda: Chain([make(4, 3), make(3, 3), make(3, 3)]))
+        found.append(updates(run(model, *args, ROWS)[0]))
+    for a, b in zip(*found, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-12)
 
 
 # -- Invariances -------------------------------------------------------------------------------

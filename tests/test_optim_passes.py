@@ -296,7 +296,8 @@ class Waiting(TorchDispatchMode):
 @pytest.mark.parametrize("method", ["dual", "cholesky", "eigh", "thor"])
 def test_only_updates_of_factors_would_wait_for_a_device(method, fisher):
     model = gcn()
-    optimizer = KFACSGD(model, rows=ROWS, method=method, fisher=fisher, cov_update_freq=3)
+    options = {"cov_update_freq": 3, "interval_growth": 1.0}
+    optimizer = KFACSGD(model, rows=ROWS, method=method, fisher=fisher, **options)
     found = []
     for _ in range(6):
         with Waiting() as mode:

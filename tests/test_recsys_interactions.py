@@ -250,6 +250,14 @@ def test_adjacency_lists(tmp_path):
     assert words.item_ids.tolist() == [10, 30]
 
 
+def test_triples_are_no_adjacency_lists(tmp_path):
+    path = write(tmp_path, "1 10 57\n2 10 3\n\n1 11 80\n2 12 5\n")
+    message = r"line 4: the user 1 had a line before, .* with from_movielens"
+    with pytest.raises(FileFormatError, match=message):
+        Interactions.from_lightgcn(path)
+    assert Interactions.from_movielens(path).n_interactions == 4
+
+
 def test_a_test_file_shares_the_ids_of_its_train_file(tmp_path):
     train = Interactions.from_lightgcn(write(tmp_path, "0 1 2\n3 4\n"))
     test = Interactions.from_lightgcn(write(tmp_path, "3 2 1\n"), like=train)

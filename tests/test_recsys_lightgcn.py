@@ -9,10 +9,8 @@ import torch
 from sklearn.base import clone
 
 from graphembed.exceptions import FileFormatError
-from graphembed.recsys import Interactions
+from graphembed.recsys import Interactions, LightGCN, evaluate
 from graphembed.recsys._lightgcn import Training
-from graphembed.recsys.evaluation import evaluate
-from graphembed.recsys.lightgcn import LightGCN
 
 N_USERS, N_ITEMS = 60, 40
 

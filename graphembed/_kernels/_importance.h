@@ -17,6 +17,7 @@
 enum {
     GE_WALKERS = 256,  /* that step together */
     GE_SIDE = 8,       /* seeds whose laws are pushed together */
+    GE_DENSE = 3,      /* masses are pulled where they leave by more than this part of the arcs */
     GE_MAX_TRAVERSALS = 64,
     GE_TIES = 1,       /* stream of a seed's key, beside the walks */
 };
@@ -28,6 +29,9 @@ typedef struct {
     const uint64_t *cells;    /* alias cells of the weights; NULL: all 1 */
     const double *strengths;  /* sums of the rows' weights */
     const float *penalties;   /* what a visit of a node counts; NULL: 1 */
+    const int64_t *in_indptr; /* the arcs by target, in the order of their sources */
+    const int32_t *in_indices;
+    const float *in_weights;
 } ge_arcs;
 
 typedef struct {
@@ -262,35 +266,97 @@ static inline void ge_mark(ge_front *front, int64_t node)
     front->bits[node >> 6] |= UINT64_C(1) << (node & 63);
 }
 
-/* Move all masses one step, times a factor; `from` is empty then. Nodes are taken in ascending order,
- * so that a seed's sums do not depend on the seeds beside it. */
-static inline void ge_push(
-    const ge_arcs *graph, int64_t n_words, ge_front *from, ge_front *to, double factor)
+static inline int ge_has_mark(const ge_front *front, int64_t node)
 {
-    int64_t word, arc;
+    return (int)(front->bits[node >> 6] >> (node & 63) & 1);
+}
+
+/* Move the masses of a node along its arcs. */
+static inline void ge_push_node(const ge_arcs *graph, int64_t node, double *mass, ge_front *to)
+{
+    const int64_t last = graph->indptr[node + 1];
+    double moved[GE_SIDE];
+    int64_t arc;
     int s;
+    for (s = 0; s < GE_SIDE; s++) {
+        moved[s] = mass[s];
+        mass[s] = 0.0;
+    }
+    for (arc = graph->indptr[node]; arc < last; arc++) {
+        const int64_t target = graph->indices[arc];
+        double *sums = to->masses + target * GE_SIDE;
+        ge_mark(to, target);
+        if (graph->weights == NULL)
+            for (s = 0; s < GE_SIDE; s++)
+                sums[s] += moved[s];
+        else
+            for (s = 0; s < GE_SIDE; s++)
+                sums[s] += moved[s] * (double)graph->weights[arc];
+    }
+}
+
+/* Sum the masses that come to a node along its arcs. */
+static inline void ge_pull_node(
+    const ge_arcs *graph, int64_t node, const ge_front *from, ge_front *to)
+{
+    const int64_t first = graph->in_indptr[node], last = graph->in_indptr[node + 1];
+    double sums[GE_SIDE] = {0};
+    int64_t arc = first;
+    int s;
+    while (arc < last && !ge_has_mark(from, graph->in_indices[arc]))
+        arc++;
+    if (arc == last)
+        return;
+    for (; arc < last; arc++) {
+        const double *mass = from->masses + graph->in_indices[arc] * (int64_t)GE_SIDE;
+        if (graph->in_weights == NULL)
+            for (s = 0; s < GE_SIDE; s++)
+                sums[s] += mass[s];
+        else
+            for (s = 0; s < GE_SIDE; s++)
+                sums[s] += mass[s] * (double)graph->in_weights[arc];
+    }
+    ge_mark(to, node);
+    for (s = 0; s < GE_SIDE; s++)
+        to->masses[node * GE_SIDE + s] = sums[s];
+}
+
+/* Move all masses one step, times a factor; `from` is empty then. Either way a sum is taken in the
+ * order of the sources, so that a seed's sums do not depend on the seeds beside it. */
+static inline void ge_move(
+    const ge_arcs *graph, int64_t n_nodes, ge_front *from, ge_front *to, double factor)
+{
+    const int64_t n_words = (n_nodes + 63) / 64;
+    int64_t word, node, n_arcs = 0;
+    uint64_t rest;
+    int s, pull;
     for (word = 0; word < n_words; word++) {
-        for (; from->bits[word] != 0; from->bits[word] &= from->bits[word] - 1) {
-            const int64_t node = word * 64 + ge_first_bit(from->bits[word]);
-            const int64_t last = graph->indptr[node + 1];
-            const double scale = factor / graph->strengths[node];
-            double *mass = from->masses + node * GE_SIDE, moved[GE_SIDE];
-            for (s = 0; s < GE_SIDE; s++) {
-                moved[s] = mass[s] * scale;
-                mass[s] = 0.0;
-            }
-            for (arc = graph->indptr[node]; arc < last; arc++) {
-                const int64_t target = graph->indices[arc];
-                double *sums = to->masses + target * GE_SIDE;
-                ge_mark(to, target);
-                if (graph->weights == NULL)
-                    for (s = 0; s < GE_SIDE; s++)
-                        sums[s] += moved[s];
-                else
-                    for (s = 0; s < GE_SIDE; s++)
-                        sums[s] += moved[s] * (double)graph->weights[arc];
-            }
+        for (rest = from->bits[word]; rest != 0; rest &= rest - 1) {
+            double *mass;
+            double scale;
+            node = word * 64 + ge_first_bit(rest);
+            mass = from->masses + node * GE_SIDE;
+            scale = factor / graph->strengths[node];
+            n_arcs += graph->indptr[node + 1] - graph->indptr[node];
+            for (s = 0; s < GE_SIDE; s++)
+                mass[s] *= scale;
         }
+    }
+    pull = n_arcs > graph->indptr[n_nodes] / GE_DENSE;
+    for (node = 0; pull && node < n_nodes; node++)
+        ge_pull_node(graph, node, from, to);
+    for (word = 0; word < n_words; word++) {
+        for (rest = from->bits[word]; rest != 0; rest &= rest - 1) {
+            double *mass;
+            node = word * 64 + ge_first_bit(rest);
+            mass = from->masses + node * GE_SIDE;
+            if (!pull)
+                ge_push_node(graph, node, mass, to);
+            else
+                for (s = 0; s < GE_SIDE; s++)
+                    mass[s] = 0.0;
+        }
+        from->bits[word] = 0;
     }
 }
 
@@ -315,7 +381,7 @@ static inline void ge_exact_top(const ge_arcs *graph, int64_t n_nodes, const ge_
         }
         for (step = 0; step < law->stride; step++) {
             ge_front swapped = *front;
-            ge_push(graph, n_words, front, other, t > 0 && step == 0 ? law->survival : 1.0);
+            ge_move(graph, n_nodes, front, other, t > 0 && step == 0 ? law->survival : 1.0);
             *front = *other;
             *other = swapped;
         }

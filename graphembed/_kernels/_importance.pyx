@@ -22,6 +22,9 @@ cdef extern from "_importance.h" nogil:
         const uint64_t *cells
         const float64_t *strengths
         const float32_t *penalties
+        const int64_t *in_indptr
+        const int32_t *in_indices
+        const float32_t *in_weights
     ctypedef struct ge_law:
         int64_t n_walks
         int64_t n_traversals
@@ -63,6 +66,7 @@ cdef ge_arcs _arcs(
     graph.indices = &indices[0]
     graph.penalties = &penalties[0] if penalties.shape[0] > 0 else NULL
     graph.weights, graph.cells, graph.strengths = NULL, NULL, NULL
+    graph.in_indptr, graph.in_indices, graph.in_weights = NULL, NULL, NULL
     return graph
 
 
@@ -77,7 +81,7 @@ def sample_top(
     int64_t n_walks,
     int64_t stride,                  # steps from one counted node to the next
     const uint64_t[::1] limits,      # IN   (n_traversals,): limit 2^63 (1 - restart)^t
-    uint64_t[:, ::1] tables,         # scratch (n_threads, 2^bits), zero; above n_walks * n_traversals
+    uint64_t[:, ::1] tables,         # scratch (n_threads, 2^bits), zero; some cells stay free
     uint32_t[:, ::1] used,           # scratch (n_threads, visited nodes at most + 1)
     uint64_t[:, ::1] entries,        # scratch (n_threads, visited nodes at most)
     int bits,
@@ -131,6 +135,9 @@ def exact_top(
     const int32_t[::1] indices,       # IN   (n_arcs,), at least one
     const float32_t[::1] arc_weights,  # IN   (n_arcs,), or empty: all 1
     const float64_t[::1] strengths,   # IN   (n_nodes,), sums of the rows' weights
+    const int64_t[::1] in_indptr,     # IN   (n_nodes + 1,), the arcs by target,
+    const int32_t[::1] in_indices,    # IN   (n_arcs,), their sources ascending,
+    const float32_t[::1] in_weights,  # IN   (n_arcs,), or empty: all 1
     const float32_t[::1] penalties,   # IN   (n_nodes,), what a visit counts, or empty: 1
     const int32_t[::1] seeds,         # IN   (n_seeds,)
     int32_t[:, ::1] nodes,            # OUT  (n_seeds, top), -1 where there are too few
@@ -156,6 +163,8 @@ def exact_top(
     graph = _arcs(indptr, indices, penalties)
     graph.weights = &arc_weights[0] if arc_weights.shape[0] > 0 else NULL
     graph.strengths = &strengths[0]
+    graph.in_indptr, graph.in_indices = &in_indptr[0], &in_indices[0]
+    graph.in_weights = &in_weights[0] if in_weights.shape[0] > 0 else NULL
     law.n_walks, law.n_traversals, law.stride = 0, n_traversals, stride
     law.key, law.top, law.survival = key, nodes.shape[1], survival
     for side in prange(

@@ -23,6 +23,7 @@ from graphembed.cli._options import (
     build_parser,
     given_names,
 )
+from graphembed.cli._recsys_options import add_table_options
 
 # What a bad input or a broken file raises; anything else is a fault of ours and shows its trace.
 _EXPECTED_ERRORS: Final = (
@@ -225,6 +226,41 @@ def _train(args: argparse.Namespace, parser: Parser) -> None:
     train(args)
 
 
+def _recommend(args: argparse.Namespace, parser: Parser) -> None:
+    from graphembed.cli import _recsys
+
+    if _recsys.is_saved(args.source):
+        reason = "the model is fitted already"
+        _refuse(args, parser, [add_table_options], reason)
+        for name in ("model", "params", "save", "seed"):
+            _refuse_option(args, parser, name, reason)
+    else:
+        _refuse_columns(args, parser, args.source)
+    _recsys.recommend(args)
+
+
+def _compare(args: argparse.Namespace, parser: Parser) -> None:
+    from graphembed.cli import _recsys
+
+    _refuse_columns(args, parser, args.table)
+    if args.test is not None:
+        for name in ("split", "test_fraction"):
+            _refuse_option(args, parser, name, "--test holds the test part")
+    elif args.split == "leave-one-out":
+        for name in ("test_fraction", "val_fraction"):
+            _refuse_option(args, parser, name, "leave-one-out takes one of each user")
+    _recsys.evaluate(args)
+
+
+def _refuse_columns(args: argparse.Namespace, parser: Parser, path: Path) -> None:
+    from graphembed.cli._recsys import format_of
+
+    kind = format_of(path, args.format)
+    if kind in ("lightgcn", "movielens"):
+        for name in ("user", "item", "rating", "time"):
+            _refuse_option(args, parser, name, f"a file of the format {kind} has no named columns")
+
+
 def _demo(args: argparse.Namespace, parser: Parser) -> None:
     from graphembed.demo import run_demo
 
@@ -311,5 +347,7 @@ _COMMANDS: Final = {
     "evaluate": _evaluate,
     "info": _info,
     "train": _train,
+    "recommend": _recommend,
+    "recsys": _compare,
     "demo": _demo,
 }

@@ -1,18 +1,14 @@
 """The arguments of the command `graphembed`; nothing here imports what does the work."""
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final, NoReturn
+from typing import Final, NoReturn
 
-from graphembed._validation import (
-    Constraint,
-    float_in,
-    int_at_least,
-    n_jobs_like,
-    positive_float,
-)
+from graphembed._validation import float_in, int_at_least, n_jobs_like
 from graphembed._version import __version__
+from graphembed.cli._recsys_options import add_recsys_commands
+from graphembed.cli._values import COUNT, FRACTION, POSITIVE, checked
 
 DATASETS: Final = ("python-imports", "karate", "blogcatalog", "ppi", "facebook", "lastfm")
 NODE_DATASETS: Final = (
@@ -48,26 +44,6 @@ class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
 
     def _get_help_string(self, action: argparse.Action) -> str | None:
         return action.help if action.default is None else super()._get_help_string(action)
-
-
-def _checked(read: Callable[[str], Any], constraint: Constraint) -> Callable[[str], Any]:
-    """Make a `type=` that reads a number and checks it before any work is done."""
-
-    def parse(text: str) -> Any:
-        try:
-            value = read(text)
-        except ValueError:
-            value = None
-        if value is None or not constraint.holds(value):
-            raise argparse.ArgumentTypeError(f"must be {constraint.wish}, got {text!r}")
-        return value
-
-    return parse
-
-
-_COUNT: Final = _checked(int, int_at_least(1))
-_POSITIVE: Final = _checked(float, positive_float())
-_FRACTION: Final = _checked(float, float_in(0, 1, "neither"))
 
 
 def build_parser() -> tuple[Parser, dict[str, Parser]]:
@@ -144,6 +120,8 @@ def build_parser() -> tuple[Parser, dict[str, Parser]]:
     add_model_options(train)
     add_run_options(train)
 
+    add_recsys_commands(add, add_run_options)
+
     demo = add("demo", "embed, evaluate and draw a real graph")
     demo.add_argument(
         "--dataset",
@@ -213,22 +191,22 @@ def add_training_options(parser: Parser) -> None:
     group = parser.add_argument_group("walks and training")
     add = group.add_argument
     add("--method", choices=tuple(METHODS), default="node2vec", help="the model")
-    add("--p", metavar="X", type=_POSITIVE, default=1.0, help="return parameter of node2vec")
-    add("--q", metavar="X", type=_POSITIVE, default=1.0, help="in-out parameter of node2vec")
-    add("--n-components", metavar="N", type=_COUNT, default=128, help="length of a vector")
-    add("--walk-length", metavar="N", type=_COUNT, default=80, help="nodes of a walk")
-    add("--n-walks", metavar="N", type=_COUNT, default=10, help="walks from every node")
-    add("--window", metavar="N", type=_COUNT, default=10, help="context on each side of a node")
+    add("--p", metavar="X", type=POSITIVE, default=1.0, help="return parameter of node2vec")
+    add("--q", metavar="X", type=POSITIVE, default=1.0, help="in-out parameter of node2vec")
+    add("--n-components", metavar="N", type=COUNT, default=128, help="length of a vector")
+    add("--walk-length", metavar="N", type=COUNT, default=80, help="nodes of a walk")
+    add("--n-walks", metavar="N", type=COUNT, default=10, help="walks from every node")
+    add("--window", metavar="N", type=COUNT, default=10, help="context on each side of a node")
     add(
         "--loss",
         choices=tuple(LOSSES),
         default="ns",
         help="negative sampling or hierarchical softmax",
     )
-    add("--negative", metavar="N", type=_COUNT, default=5, help="negative samples a pair")
-    add("--epochs", metavar="N", type=_COUNT, default=1, help="passes, each with new walks")
+    add("--negative", metavar="N", type=COUNT, default=5, help="negative samples a pair")
+    add("--epochs", metavar="N", type=COUNT, default=1, help="passes, each with new walks")
     add("--order", choices=("both", "first", "second"), default="both", help="proximity of line")
-    add("--n-samples", metavar="N", type=_COUNT, help="edges of line (default: 75 for every arc)")
+    add("--n-samples", metavar="N", type=COUNT, help="edges of line (default: 75 for every arc)")
     add(
         "--trainer",
         choices=("graphembed", "gensim"),
@@ -248,16 +226,16 @@ def add_model_options(parser: Parser) -> None:
         help="cora, citeseer and pubmed: which nodes train, validate and test",
     )
     add("--model", choices=("gcn", "cheb", "gat", "sage"), default="gcn", help="the model")
-    add("--hidden", metavar="N", type=_COUNT, help="width of the hidden layers (default: 16 or 64)")
-    add("--n-layers", metavar="N", type=_COUNT, default=2, help="number of layers")
+    add("--hidden", metavar="N", type=COUNT, help="width of the hidden layers (default: 16 or 64)")
+    add("--n-layers", metavar="N", type=COUNT, default=2, help="number of layers")
     add(
         "--dropout",
         metavar="X",
-        type=_checked(float, float_in(0, 1, "left")),
+        type=checked(float, float_in(0, 1, "left")),
         help="dropout before every layer (default: 0.5, of gat 0.6)",
     )
-    add("--heads", metavar="N", type=_COUNT, help="attention heads of gat (default: 8)")
-    add("--K", metavar="N", type=_COUNT, help="polynomials of cheb (default: 3)")
+    add("--heads", metavar="N", type=COUNT, help="attention heads of gat (default: 8)")
+    add("--K", metavar="N", type=COUNT, help="polynomials of cheb (default: 3)")
     add(
         "--optimizer",
         choices=("adam", "adamw", "sgd", "kfac", "ngd", "thor"),
@@ -267,19 +245,19 @@ def add_model_options(parser: Parser) -> None:
     add(
         "--lr",
         metavar="X",
-        type=_POSITIVE,
+        type=POSITIVE,
         help="step size (default: 0.01, of gat 0.005; of kfac and thor 0.03, of ngd 0.1)",
     )
     add(
         "--weight-decay",
         metavar="X",
-        type=_checked(float, float_in(0, 1e6)),
+        type=checked(float, float_in(0, 1e6)),
         help="L2 penalty (default: 5e-4)",
     )
     add(
         "--epochs",
         metavar="N",
-        type=_COUNT,
+        type=COUNT,
         help="epochs at most (default: 200, with early stopping of gat 1000)",
     )
     add(
@@ -290,11 +268,11 @@ def add_model_options(parser: Parser) -> None:
     add(
         "--patience",
         metavar="N",
-        type=_COUNT,
+        type=COUNT,
         default=100,
         help="with early stopping: epochs to wait",
     )
-    add("--batch-size", metavar="N", type=_COUNT, help="train in batches (default: all at once)")
+    add("--batch-size", metavar="N", type=COUNT, help="train in batches (default: all at once)")
     add("--device", metavar="NAME", default="auto", help="cpu, cuda, cuda:1, ...")
     add("-o", "--output", metavar="OUT", type=Path, help="where the model goes (.safetensors)")
     add(
@@ -311,21 +289,21 @@ def add_evaluation_options(parser: Parser) -> None:
         "--train-ratios",
         metavar="X",
         nargs="+",
-        type=_FRACTION,
+        type=FRACTION,
         default=[0.1, 0.5, 0.9],
         help="node classification: fractions of the labelled nodes to learn from",
     )
     group.add_argument(
         "--n-splits",
         metavar="N",
-        type=_COUNT,
+        type=COUNT,
         default=10,
         help="node classification: random splits for every ratio",
     )
     group.add_argument(
         "--test-fraction",
         metavar="X",
-        type=_FRACTION,
+        type=FRACTION,
         default=0.5,
         help="link prediction: fraction of the edges to remove and predict",
     )
@@ -335,14 +313,14 @@ def add_run_options(parser: Parser) -> None:
     parser.add_argument(
         "--seed",
         metavar="N",
-        type=_checked(int, int_at_least(0)),
+        type=checked(int, int_at_least(0)),
         default=0,
         help="the same seed gives the same result, for any number of threads",
     )
     parser.add_argument(
         "--n-jobs",
         metavar="N",
-        type=_checked(int, n_jobs_like()),
+        type=checked(int, n_jobs_like()),
         default=-1,
         help="threads; -1 means all cores",
     )

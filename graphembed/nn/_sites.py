@@ -6,9 +6,10 @@ A layer publishes them by two methods, which second-order optimizers call:
 - ``linear_sites(*args, **kwargs)``, with the arguments of ``forward``, returns a `LayerSites`.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +18,7 @@ from graphembed.nn._ops import spmm
 from graphembed.nn.sparse import SparseMatrix, _expect_beta_warning
 
 MAX_PATHS = 16  # beyond that, what a row of an early layer does to a label is not followed
+MAX_PRODUCTS = 2**22  # beside the entries of a matrix: 100 MB while two of them are multiplied
 
 
 @dataclass(frozen=True)
@@ -52,13 +54,83 @@ class Hop:
         SparseMatrix of shape (m, n_source)
             A map from the sources.
         """
+        return cast(SparseMatrix, self._after(p, math.inf))
+
+    def after_if_small(self, p: SparseMatrix) -> SparseMatrix | None:
+        """The same, if it needs no more products than `MAX_PRODUCTS` and the matrix's entries.
+
+        Parameters
+        ----------
+        p : SparseMatrix of shape (m, n_target)
+            A map from the targets.
+
+        Returns
+        -------
+        SparseMatrix of shape (m, n_source), or None
+            A map from the sources.
+        """
+        n_entries = 0 if self.matrix is None else self.matrix.n_entries
+        return self._after(p, MAX_PRODUCTS + n_entries)
+
+    def _after(self, p: SparseMatrix, most: float) -> SparseMatrix | None:
         before = _widened(p, self.n_source)
         if self.matrix is None or self.order == 0:
             return before
+        if n_products(p, self.matrix) > most:
+            return None
         now = product(p, self.matrix)
         for _ in range(self.order - 1):  # T_k = 2 T_{k-1} T_1 - T_{k-2}
+            if n_products(now, self.matrix) > most:
+                return None
             before, now = now, _sum(product(now, self.matrix), 2.0, before, -1.0)
         return now
+
+    def of_rows(self, x: Tensor) -> Tensor:
+        """The product ``T_order(matrix) x``, without a gradient.
+
+        Parameters
+        ----------
+        x : Tensor of shape (n_source, d)
+            Dense rows of the sources.
+
+        Returns
+        -------
+        Tensor of shape (n_target, d)
+            Rows of the targets.
+        """
+        x = x.detach()
+        if self.matrix is None or self.order == 0:
+            return x
+        with torch.no_grad():
+            before, now = x, spmm(self.matrix, x)
+            for _ in range(self.order - 1):
+                before, now = now, 2.0 * spmm(self.matrix, now) - before
+        return now
+
+    def weights_after(self, weights: Tensor) -> Tensor:
+        """How much sources count, where targets count `weights`: by squares along every way.
+
+        That is ``sum_i P_ir^2`` without the mixed terms of different ways from r to i.
+
+        Parameters
+        ----------
+        weights : Tensor of shape (n_target,)
+            Of the targets.
+
+        Returns
+        -------
+        Tensor of shape (n_source,)
+            Of the sources.
+        """
+        if self.matrix is None or self.order == 0:
+            return torch.nn.functional.pad(weights, (0, self.n_source - len(weights)))
+        for _ in range(self.order):
+            parts = weights[self.matrix.rows]
+            if self.matrix.values is not None:
+                parts = parts * self.matrix.values.detach().to(parts.dtype).square()
+            zeros = weights.new_zeros(self.n_source)
+            weights = zeros.index_add(0, self.matrix.indices, parts)
+        return weights
 
 
 @dataclass(frozen=True)
@@ -125,6 +197,24 @@ def selection(rows: Tensor, weights: Tensor, n_columns: int) -> SparseMatrix:
     """
     indptr = torch.arange(len(rows) + 1, device=rows.device)
     return SparseMatrix._trusted(indptr, rows.to(torch.int32), weights, (len(rows), n_columns))
+
+
+def n_products(a: SparseMatrix, b: SparseMatrix) -> int:
+    """How many products of entries make up the product of two matrices; it has no more entries.
+
+    Parameters
+    ----------
+    a : SparseMatrix of shape (m, k)
+        The left factor.
+    b : SparseMatrix of shape (k, n)
+        The right one.
+
+    Returns
+    -------
+    int
+        The number.
+    """
+    return int(b.indptr.diff().index_select(0, a.indices).sum())
 
 
 def product(a: SparseMatrix, b: SparseMatrix) -> SparseMatrix:

@@ -288,15 +288,15 @@ class Block:
         if state["g_inverse"] is not None:
             self.g_inverse = BlockInverse(**state["g_inverse"])
 
-    def write(self, value: Tensor, scale: Tensor | None = None) -> None:
+    def write(self, value: Tensor, scale: Tensor | float | None = None) -> None:
         """Put a matrix, times `scale`, in the place of the gradients."""
-        start = 0
-        for parameter in self.parameters:
-            width = 1 if parameter.dim() == 1 else parameter.shape[1]
-            part = value[:, start : start + width].view_as(parameter)
-            start += width
+        widths = [
+            1 if parameter.dim() == 1 else parameter.shape[1] for parameter in self.parameters
+        ]
+        for parameter, part in zip(self.parameters, value.split(widths, dim=1), strict=True):
             if parameter.grad is None:
                 continue
+            part = part if parameter.dim() == 2 else part.squeeze(1)
             if scale is None or part.dtype != parameter.grad.dtype:
                 parameter.grad.copy_(part if scale is None else part * scale)
             else:

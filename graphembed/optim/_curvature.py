@@ -63,7 +63,7 @@ class Curvature:
         self._cache.turn()
         loss_rows, weights = self._loss_rows.matrix(options.rows, output)
         with torch.no_grad():
-            sites = trace(calls, loss_rows, len(output), self._cache)
+            sites = trace(calls, loss_rows, self._cache)
         if not sites:
             return
         parameters = [(site.site.weights or (site.site.bias,))[0] for site in sites]

@@ -1,5 +1,6 @@
 """From the rows of the loss back to the rows of every linear site."""
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -19,6 +20,29 @@ from graphembed.nn.sparse import SparseMatrix
 from graphembed.optim._recorder import Call, Output
 
 
+@dataclass(frozen=True, eq=False)
+class Ways:
+    """How some rows reach the rows of the loss.
+
+    Attributes
+    ----------
+    paths : tuple of SparseMatrix, each of shape (n_loss_rows, n_rows)
+        One for each way through the layers above; empty if these are not followed.
+    weights : Tensor of shape (n_rows,), optional
+        Instead of paths: how much every row counts. Without either, all rows count alike.
+    """
+
+    paths: tuple[SparseMatrix, ...] = ()
+    weights: Tensor | None = None
+
+    @property
+    def n_rows(self) -> int:
+        """Number of rows; -1 if nothing is known of them."""
+        if self.paths:
+            return self.paths[0].shape[1]
+        return -1 if self.weights is None else len(self.weights)
+
+
 @dataclass(frozen=True)
 class SiteCall:
     """One use of a linear site in a forward pass.
@@ -31,15 +55,19 @@ class SiteCall:
         The site.
     output : Output
         Its z.
-    paths : tuple of SparseMatrix, each of shape (n_loss_rows, rows of z)
-        How z reaches the rows of the loss, one for each way through the layers above; empty if that
-        is not known.
+    ways : Ways
+        From the rows of z to those of the loss.
     """
 
     name: str
     site: LinearSite
     output: Output
-    paths: tuple[SparseMatrix, ...]
+    ways: Ways
+
+    @property
+    def paths(self) -> tuple[SparseMatrix, ...]:
+        """Those of `ways`."""
+        return self.ways.paths
 
 
 class PathCache:
@@ -51,6 +79,7 @@ class PathCache:
     def __init__(self) -> None:
         self._old: dict[Any, Any] = {}
         self._now: dict[Any, Any] = {}
+        self._has_warned = False
 
     def turn(self) -> None:
         """Begin another pass."""
@@ -65,22 +94,50 @@ class PathCache:
             self._now[place] = (kept, make()) if found is None else found
         return self._now[place][1]
 
-    def after(self, hop: Hop | None, p: SparseMatrix) -> SparseMatrix:
-        """The product of a path and a hop."""
-        if hop is None:
-            return p
-        result: SparseMatrix = self.get(hop, (p,), lambda: hop.after(p))
+    def after(self, hop: Hop, p: SparseMatrix) -> SparseMatrix | None:
+        """The product of a path and a hop; None if it would be too large."""
+        result: SparseMatrix | None = self.get(hop, (p,), lambda: hop.after_if_small(p))
         return result
 
+    def before(self, hops: Sequence[Hop], ways: Ways) -> Ways:
+        """The ways of the rows that the hops lead from."""
+        weights = ways.weights
+        if ways.paths and hops:
+            if len(ways.paths) * len(hops) <= MAX_PATHS:
+                found = [self.after(hop, path) for path in ways.paths for hop in hops]
+                paths = tuple(path for path in found if path is not None)
+                if len(paths) == len(found):
+                    return Ways(paths)
+                self._warn()
+            weights = self.get("weights", ways.paths, lambda: _column_squares(ways.paths))
+        if weights is None or not hops:
+            return Ways()
+        # One object as long as the hops are the same, as the paths are.
+        result: Ways = self.get(
+            ("ways", tuple(hops)),
+            (weights,),
+            lambda: Ways((), torch.stack([hop.weights_after(weights) for hop in hops]).sum(dim=0)),
+        )
+        return result
 
-def trace(
-    calls: Sequence[Call], loss_rows: SparseMatrix, n_outputs: int, cache: PathCache
-) -> list[SiteCall]:
+    def _warn(self) -> None:
+        if not self._has_warned:
+            self._has_warned = True
+            warnings.warn(
+                "KFAC: the propagation from an early layer to the rows of the loss has too many "
+                "entries on this graph: from there on rows count as in approx='expand'. Batches of "
+                "a NeighborLoader have fewer",
+                stacklevel=2,
+            )
+
+
+def trace(calls: Sequence[Call], loss_rows: SparseMatrix, cache: PathCache) -> list[SiteCall]:
     """Follow the layers from the last to the first.
 
     The layers are taken for a chain in the order of their calls, with linear maps in between that
     act on every row alone. Where the numbers of rows show that they are none (a readout, a model
-    of two branches), the paths are given up from there on.
+    of two branches), the paths are given up from there on; where they become too many or too large,
+    weights of rows take their place.
 
     Parameters
     ----------
@@ -88,8 +145,6 @@ def trace(
         In their order.
     loss_rows : SparseMatrix of shape (n_loss_rows, n_outputs)
         Which rows of the model's output the loss sees, times the root of their weight.
-    n_outputs : int
-        Rows of the model's output.
     cache : PathCache
         Of this model.
 
@@ -98,13 +153,16 @@ def trace(
     list of SiteCall
         From the last layer to the first.
     """
-    paths: tuple[SparseMatrix, ...] = (loss_rows,)
-    n_rows = n_outputs
+    ways = Ways((loss_rows,))
+    hops: tuple[Hop, ...] | None = None
     found = []
     for call in reversed(calls):
+        if hops is not None:
+            ways = cache.before(hops, ways)
+        if call.n_returned != ways.n_rows:
+            ways = Ways()
         layer = call.sites(*call.args, **call.kwargs)
-        if call.n_returned != n_rows:
-            paths = ()
+        hops = layer.hops
         for k, published in enumerate(layer.sites):
             site = _trained(published)
             outputs = call.results.get(published.output, [])
@@ -112,14 +170,9 @@ def trace(
                 continue
             name = call.name if len(layer.sites) == 1 else f"{call.name}[{k}]"
             output = outputs[site.nth]
-            reached = tuple(cache.after(site.to_output, path) for path in paths)
-            if any(path.shape[1] != output.n_rows for path in reached):
-                reached = ()
-            found.append(SiteCall(name, site, output, reached))
-        if len(paths) * len(layer.hops) > MAX_PATHS:
-            paths = ()
-        paths = tuple(cache.after(hop, path) for path in paths for hop in layer.hops)
-        n_rows = paths[0].shape[1] if paths else -1
+            own = ways if site.to_output is None else cache.before((site.to_output,), ways)
+            known = own if own.n_rows == output.n_rows else Ways()
+            found.append(SiteCall(name, site, output, known))
     return found
 
 
@@ -163,11 +216,15 @@ def input_rows(call: SiteCall, approx: str, cache: PathCache, dtype: torch.dtype
     """
     site = call.site
     q, squares = _row_map(call, approx, cache, dtype)
-    pulled = [cache.after(hop, q) for hop, _ in site.parts]
+    hops = tuple(hop for hop, _ in site.parts)
+    pulled = [cache.after(hop, q) for hop in hops]
     inputs = [x for _, x in site.parts]
 
     def make() -> Tensor:
-        columns = [dense_product(p, x) for p, x in zip(pulled, inputs, strict=True)]
+        columns = [
+            _product(q, hop, x) if p is None else dense_product(p, x)
+            for p, hop, x in zip(pulled, hops, inputs, strict=True)
+        ]
         if site.bias is not None:
             ones = torch.zeros(q.shape[0], dtype=dtype, device=q.device)
             columns.append(ones.index_add(0, q.rows, q.values).unsqueeze(1))
@@ -176,32 +233,62 @@ def input_rows(call: SiteCall, approx: str, cache: PathCache, dtype: torch.dtype
     if any(_takes_gradient(x) for x in inputs):
         return make(), squares
     versions = tuple(x._version if isinstance(x, Tensor) else 0 for x in inputs)
-    return cache.get(("rows", site.bias is None, versions), (*pulled, *inputs, q), make), squares
+    key = ("rows", site.bias is None, versions, hops if None in pulled else ())
+    return cache.get(key, (*pulled, *inputs, q), make), squares
+
+
+def _product(q: SparseMatrix, hop: Hop, x: Any) -> Tensor:
+    """``q hop x`` where ``q hop`` is too large: from the right, or for some rows of q at a time."""
+    if not isinstance(x, SparseMatrix):
+        return dense_product(q, hop.of_rows(x.to(q.dtype)))
+    p = hop.after(q) if q.shape[0] == 1 else hop.after_if_small(q)
+    if p is not None:
+        return dense_product(p, x)
+    half = q.shape[0] // 2
+    parts = _rows(q, 0, half), _rows(q, half, q.shape[0])
+    return torch.cat([_product(part, hop, x) for part in parts])
+
+
+def _rows(q: SparseMatrix, begin: int, end: int) -> SparseMatrix:
+    indptr = q.indptr[begin : end + 1]
+    first, last = int(indptr[0]), int(indptr[-1])
+    values: Any = q.values
+    shape = (end - begin, q.shape[1])
+    return SparseMatrix._trusted(indptr - first, q.indices[first:last], values[first:last], shape)
+
+
+def _column_squares(paths: Sequence[SparseMatrix]) -> Tensor:
+    """``sum_i P_ir^2`` over all paths."""
+    p = stack(paths)
+    values: Any = p.values
+    sums = torch.zeros(p.shape[1], dtype=values.dtype, device=p.device)
+    return sums.index_add(0, p.indices.to(torch.int64), values.square())
 
 
 def _row_map(
     call: SiteCall, approx: str, cache: PathCache, dtype: torch.dtype
 ) -> tuple[SparseMatrix, Tensor]:
-    def make() -> tuple[SparseMatrix, Tensor]:
-        device = call.output.device
-        if not call.paths:  # every row alike
-            ones = torch.ones(call.output.n_rows, dtype=dtype, device=device)
-            index = torch.arange(call.output.n_rows, device=device)
-            return selection(index, ones, len(index)), ones.sum()
-        p = stack(call.paths)
-        values: Any = p.values
-        squares = values.square().sum()
-        if approx == "reduce":
-            return p, squares
-        n = p.shape[1]
-        sums = torch.zeros(n, dtype=dtype, device=p.device)
-        sums = sums.index_add(0, p.indices.to(torch.int64), values.square())
-        active = sums.nonzero()[:, 0]
-        return selection(active, sums[active].sqrt(), n), squares
+    ways, n = call.ways, call.output.n_rows
+    if not ways.paths and ways.weights is None:  # every row alike
+        ones = torch.ones(n, dtype=dtype, device=call.output.device)
+        return selection(torch.arange(n, device=ones.device), ones, n), ones.sum()
 
-    if not call.paths:
-        return make()
-    result: tuple[SparseMatrix, Tensor] = cache.get(("map", approx), call.paths, make)
+    def make() -> tuple[SparseMatrix, Tensor]:
+        weights, squares = ways.weights, None
+        if weights is None:
+            p = stack(ways.paths)
+            values: Any = p.values
+            squares = values.square().sum()
+            if approx == "reduce":
+                return p, squares
+            weights = _column_squares(ways.paths)
+        active = weights.nonzero()[:, 0]
+        squares = weights.sum() if squares is None else squares
+        return selection(active, weights[active].sqrt(), n), squares
+
+    result: tuple[SparseMatrix, Tensor] = cache.get(
+        ("map", approx), ways.paths or (ways.weights,), make
+    )
     return result
 
 

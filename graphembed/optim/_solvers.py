@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from graphembed.optim._factors import BlockFactor, RowFactor, split_columns
+from graphembed.optim._factors import BlockFactor, RowFactor
 
 _RETRIES = 3
 
@@ -50,9 +50,15 @@ class BlockInverse:
         """Multiply rows by the inverse."""
         if len(self.value) == 1:
             return rows @ self.value[0]
-        n_blocks, block_size = self.value.shape[:2]
-        parts = split_columns(rows, n_blocks, block_size) @ self.value
-        return parts.transpose(0, 1).reshape(len(rows), -1)[:, : rows.shape[1]]
+        n_whole, last = divmod(rows.shape[1], self.value.shape[1])
+        cut = rows.shape[1] - last
+        out = torch.empty_like(rows)
+        shape = (n_whole, self.value.shape[1])
+        parts = rows[:, :cut].unflatten(1, shape).transpose(0, 1) @ self.value[:n_whole]
+        out[:, :cut].unflatten(1, shape).copy_(parts.transpose(0, 1))
+        if last:
+            torch.mm(rows[:, cut:], self.value[-1, :last, :last], out=out[:, cut:])
+        return out
 
     def apply_left(self, columns: Tensor) -> Tensor:
         """Multiply columns by the inverse, which is symmetric."""

@@ -1,5 +1,6 @@
 """`KFAC`: preconditions the gradients of a model, around any optimizer of torch."""
 
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -117,6 +118,11 @@ class KFAC(Options):
     scaler do not, nor does a pass that is not finite, whatever becomes of its gradients. Of several
     accumulated passes the finite ones count, but among several processes none of this step.
 
+    P is kept sparse. Where a product of propagations needs more than four million multiplications
+    and as many as the graph has edges, it is not made: from there on rows count by the sum of
+    squares over the ways to the loss, as in "expand", and a warning says so. So the memory beside
+    the factors is that of a few graphs.
+
     Inputs that `Dropout` has made are taken from before it, so that a first layer's A is computed
     once on a fixed graph. In-place operations on outputs, gradient accumulation and modules that
     are called several times are allowed. Gradients may be clipped between `step` and the
@@ -140,6 +146,7 @@ class KFAC(Options):
         )
         self._optimizer: torch.optim.Optimizer | None = None
         self._attached: Any = None
+        self._penalties: Callable[[], Iterator[tuple[Tensor, float]]] = self._named_penalties
         self._last: dict[str, Any] = {}
 
     def _is_due(self) -> bool:
@@ -244,26 +251,29 @@ class KFAC(Options):
         self.close()
 
     def _add_penalty(self) -> None:
-        decay = self.weight_decay
-        if not callable(decay) and decay == 0:
-            return
-        for name, parameter in self.model.named_parameters():
-            if parameter.grad is not None:
-                factor = decay(name) if callable(decay) else decay
-                if factor:
-                    parameter.grad.add_(parameter.detach(), alpha=factor)
+        for parameter, factor in self._penalties():
+            if factor and parameter.grad is not None:
+                parameter.grad.add_(parameter.detach(), alpha=factor)
 
-    def _trust_region(self, pairs: list[tuple[Block, Tensor, Tensor]]) -> Tensor | None:
+    def _named_penalties(self) -> Iterator[tuple[Tensor, float]]:
+        """Every parameter and its part of the L2 penalty."""
+        decay = self.weight_decay
+        if callable(decay) or decay > 0:
+            for name, parameter in self.model.named_parameters():
+                yield parameter, decay(name) if callable(decay) else decay
+
+    def _trust_region(self, pairs: list[tuple[Block, Tensor, Tensor]]) -> Tensor | float | None:
         """Nu = min(1, sqrt(kl_clip / (lr^2 <v, V>))) (Ba et al. 2017, section 5)."""
         limit = self._at("kl_clip", self.n_steps)
         if limit is None or not pairs:
             return None
-        rates = [self._rate(block) for block, _, _ in pairs]
-        products = [
-            torch.dot(value.flatten(), gradient.to(value.dtype).flatten()) * rate**2
-            for (_, gradient, value), rate in zip(pairs, rates, strict=True)
-        ]
-        total = products[0] if len(products) == 1 else torch.stack(products).sum()
+        total: Any = 0.0
+        for block, gradient, value in pairs:
+            product = torch.dot(value.flatten(), gradient.to(value.dtype).flatten())
+            # Elsewhere a number would have to be waited for.
+            total += self._rate(block) ** 2 * (float(product) if product.is_cpu else product)
+        if isinstance(total, float):
+            return (self.kl_clip / total) ** 0.5 if total > self.kl_clip else None
         # 1 / sqrt(0) is infinite, and more than enough.
         return total.clamp(min=0).div(limit).rsqrt().clamp(max=1)
 

@@ -1,6 +1,6 @@
 """Optimizers that precondition by themselves: `KFACSGD`, `NGD`, `THOR`, `KFACAdam`."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import torch
@@ -20,15 +20,14 @@ class _Preconditioned(torch.optim.Optimizer):  # type: ignore[misc]
     def _precondition_by(self, model: nn.Module, options: dict[str, Any]) -> None:
         self.preconditioner = KFAC(model, **options)
         self.preconditioner._optimizer = self
+        self.preconditioner._penalties = self._penalties
 
-    def _penalty(self) -> Callable[[str], float] | float:
-        """The penalties of the groups now, by name of the parameter."""
-        if not any(group["weight_decay"] for group in self.param_groups):
-            return 0.0
-        by_parameter = {p: g["weight_decay"] for g in self.param_groups for p in g["params"]}
-        named = self.preconditioner.model.named_parameters()
-        by_name = {name: float(by_parameter.get(p, 0.0)) for name, p in named}
-        return by_name.__getitem__
+    def _penalties(self) -> Iterator[tuple[torch.Tensor, float]]:
+        """The parameters with a penalty, which the groups have."""
+        for group in self.param_groups:
+            if group["weight_decay"]:
+                for parameter in group["params"]:
+                    yield parameter, group["weight_decay"]
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Precondition the gradients, and change the parameters.
@@ -47,7 +46,6 @@ class _Preconditioned(torch.optim.Optimizer):  # type: ignore[misc]
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
-        self.preconditioner.weight_decay = self._penalty()
         self.preconditioner.step(loss)
         # The penalty belongs to the gradient before it is preconditioned.
         penalties = [group["weight_decay"] for group in self.param_groups]

@@ -15,6 +15,7 @@ from graphembed.recsys.baselines import (
     RP3beta,
 )
 from graphembed.recsys.citeulike import CiteULike, load_citeulike
+from graphembed.recsys.comparison import Comparison, compare
 from graphembed.recsys.evaluation import evaluate
 from graphembed.recsys.export import export_vectors, to_keyed_vectors
 from graphembed.recsys.interactions import Interactions
@@ -38,6 +39,7 @@ __all__ = [
     "GFCF",
     "IALS",
     "CiteULike",
+    "Comparison",
     "ContentKNN",
     "DeepWalkRecommender",
     "Interactions",
@@ -55,6 +57,7 @@ __all__ = [
     "VectorRecommender",
     "cold_item_split",
     "cold_user_split",
+    "compare",
     "evaluate",
     "export_vectors",
     "global_time_split",

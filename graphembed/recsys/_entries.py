@@ -182,7 +182,7 @@ def _numbers(values: Any, count: int, name: str) -> Array:
     if array.shape != (count,) or array.dtype.kind not in "biuf":
         raise ValueError(
             f"{name} must be {count} real numbers, one for every interaction, got shape "
-            f"{array.shape} and dtype {array.dtype}"
+            f"{array.shape} and dtype {array.dtype}: convert it (times may be datetime64, too)"
         )
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         k = int(np.argmin(np.isfinite(array)))

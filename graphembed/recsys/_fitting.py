@@ -133,10 +133,10 @@ def as_validation(validation: Any, train: Interactions) -> csr_matrix:
         If users or items are others, or there is nothing to score.
     """
     if issparse(validation):
-        if validation.shape != train.matrix.shape:
+        shape = tuple(getattr(validation, "shape", ()))
+        if shape != train.matrix.shape:
             raise ValueError(
-                f"validation must have the shape of train, {train.matrix.shape}, got "
-                f"{validation.shape}"
+                f"validation must have the shape of train, {train.matrix.shape}, got {shape}"
             )
         validation = Interactions.from_csr(
             validation, user_ids=train.user_ids, item_ids=train.item_ids

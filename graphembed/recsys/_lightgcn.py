@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
@@ -41,10 +42,12 @@ def normalized_adjacency(matrix: sp.csr_matrix) -> SparseMatrix:
 
     A row is empty where a user or an item has no interaction.
     """
-    ones = sp.csr_matrix((np.ones(matrix.nnz), matrix.indices, matrix.indptr), matrix.shape)
-    adjacency = sp.bmat([[None, ones], [ones.T, None]], format="csr")
-    scale = sp.diags(np.diff(adjacency.indptr).clip(min=1) ** -0.5)
-    return SparseMatrix.from_scipy(sp.csr_matrix(scale @ adjacency @ scale, dtype=np.float32))
+    users = np.diff(matrix.indptr)
+    items = np.bincount(matrix.indices, minlength=matrix.shape[1])
+    values = (np.repeat(users, users) * items[matrix.indices].astype(np.float64)) ** -0.5
+    scaled = sp.csr_matrix((values, matrix.indices, matrix.indptr), matrix.shape)
+    blocks: list[list[Any]] = [[None, scaled], [scaled.T, None]]
+    return SparseMatrix.from_scipy(sp.bmat(blocks, format="csr", dtype=np.float32))
 
 
 def propagate(adjacency: SparseMatrix, x: Tensor, n_layers: int) -> list[Tensor]:
@@ -53,11 +56,6 @@ def propagate(adjacency: SparseMatrix, x: Tensor, n_layers: int) -> list[Tensor]
     for _ in range(n_layers):
         layers.append(_ops.spmm(adjacency, layers[-1]))
     return layers
-
-
-def unit(x: Tensor) -> Tensor:
-    """Rows divided by their lengths; 0 stays 0."""
-    return F.normalize(x, dim=1)
 
 
 class Training:
@@ -112,7 +110,7 @@ class Training:
     def _combine(self, layers: list[Tensor]) -> Tensor:
         """E, eq. 4 with equal weights."""
         out = torch.stack(layers).mean(0)
-        return unit(out) if self._settings.cosine else out
+        return F.normalize(out, dim=1) if self._settings.cosine else out
 
     def _forward(self) -> Tensor:
         return self._combine(propagate(self._adjacency, self.table, self._settings.n_layers))

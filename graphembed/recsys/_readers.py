@@ -39,6 +39,14 @@ def read_lightgcn(path: Path, like: Universe) -> Entries:
     count = _joined(counts, np.int64)
     line = _joined(lines, np.int64)
     user_ids, rows = _place(users, like and like[0], line, path, "user")
+    if (np.bincount(rows) > 1).any():  # such as a file of user, item and weight
+        order = np.argsort(rows, kind="stable")
+        k = int(order[1:][rows[order][1:] == rows[order][:-1]].min())
+        raise FileFormatError(
+            f"{path}, line {line[k]}: the user {plain(user_ids[rows[k]])!r} had a line before, but "
+            "adjacency lists have one line for each user: read lines of user, item and rating with "
+            "from_movielens"
+        )
     item_ids, columns = _place(items, like and like[1], np.repeat(line, count), path, "item")
     return Entries(np.repeat(rows, count), columns, None, None, user_ids, item_ids)
 

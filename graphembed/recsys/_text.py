@@ -15,7 +15,7 @@ from graphembed._ingest.words import WordTable
 from graphembed.exceptions import FileFormatError
 from graphembed.recsys._entries import code_integers
 
-_PIECE = 1 << 25  # bytes of whole lines that are split at a time
+_PIECE = 1 << 20  # bytes of whole lines that are split at a time; their columns stay in cache
 _LONGEST = 18  # digits of a number that fits int64 for certain
 _BLANKS = np.zeros(256, bool)
 _BLANKS[[9, 10, 32]] = True

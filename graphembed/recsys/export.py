@@ -86,7 +86,7 @@ def to_keyed_vectors(model: Recommender, *, table: Side = "items", normalize: bo
 
 def _vectors(model: Recommender, table: str, normalize: bool) -> tuple[Array, Array]:
     check_params({"table": table, "normalize": normalize}, _CONSTRAINTS)
-    vectors = np.asarray(model.item_vectors if table == "items" else model.user_vectors)
+    vectors: Array = np.asarray(model.item_vectors if table == "items" else model.user_vectors)
     ids = model.train_.item_ids if table == "items" else model.train_.user_ids
     if normalize:
         lengths = np.linalg.norm(vectors, axis=1, keepdims=True)

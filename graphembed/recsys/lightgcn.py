@@ -4,7 +4,6 @@ from typing import Any, ClassVar, Final, Self
 
 import numpy as np
 import scipy.sparse as sp
-import torch
 from numpy.typing import NDArray
 
 from graphembed._validation import (
@@ -21,9 +20,9 @@ from graphembed._validation import (
 )
 from graphembed.estimators._gnn import find_device, seeded, session
 from graphembed.recsys._fitting import as_validation, run_epochs, validation_score
-from graphembed.recsys._lightgcn import Settings, Training, unit
+from graphembed.recsys._lightgcn import Settings, Training
 from graphembed.recsys._model_files import Layout
-from graphembed.recsys.base import IndexArray, VectorRecommender
+from graphembed.recsys.base import IndexArray, VectorRecommender, unit_rows
 from graphembed.recsys.interactions import Interactions
 
 __all__ = ["LightGCN"]
@@ -145,9 +144,9 @@ class LightGCN(VectorRecommender):
         "verbose": verbosity(),
     }
     _layout: ClassVar[Layout] = {
-        "_user_vectors": ("users", "d"),
-        "_item_vectors": ("items", "d"),
-        "_folding": ("items", "d"),
+        "_user_vectors": ("users", "components"),
+        "_item_vectors": ("items", "components"),
+        "_folding": ("items", "components"),
     }
 
     best_epoch_: int
@@ -272,4 +271,4 @@ class LightGCN(VectorRecommender):
         scale = np.repeat(counts.clip(min=1) ** -0.5, counts).astype(np.float32)
         shares = sp.csr_matrix((scale, histories.indices, histories.indptr), histories.shape)
         vectors: NDArray[np.float32] = shares @ self._folding
-        return unit(torch.from_numpy(vectors)).numpy() if self._settings().cosine else vectors
+        return unit_rows(vectors) if self._settings().cosine else vectors

@@ -20,6 +20,7 @@ from graphembed._validation import (
     random_state_like,
 )
 from graphembed.graph import Graph
+from graphembed.samplers._in_rows import in_rows
 from graphembed.samplers._seeds import check_seeds
 from graphembed.samplers._tables import first_order_cells, is_bipartite, out_strengths
 
@@ -77,9 +78,9 @@ def importance_neighbors(
     top : int, default=50
         Nodes to find for each seed (T in the paper).
     beta : float, default=0
-        Correction for popularity, from 0 to 4: a visit of v counts ``d(v) ** -beta``, where d is the
-        sum of the weights of the arcs to v. Then visits of an undirected graph, which are in
-        proportion to d in the long run, do not prefer nodes with many edges.
+        Correction for popularity, from 0 to 4: a visit of v counts ``d(v) ** -beta``, where d is
+        the sum of the weights of the arcs to v. In the long run visits of an undirected graph are
+        in proportion to d, so 1 takes away what is mere popularity.
     stride : int, optional
         Steps of a traversal. None means 2 if the graph is undirected and bipartite, so that only
         nodes of the seed's side are visited (item, user, item), and else 1.
@@ -122,7 +123,7 @@ def importance_neighbors(
     >>> graph = Graph.from_any([("u1", "a"), ("u1", "b"), ("u2", "b"), ("u2", "c"), ("u3", "b")])
     >>> indices, weights = importance_neighbors(graph, [1], top=2, exact=True)
     >>> graph.node_ids[indices], weights
-    (array([['b', 'c']], dtype=object), array([[0.75, 0.25]], dtype=float32))
+    (array([['b', 'c']], dtype=object), array([[0.95, 0.05]], dtype=float32))
     """
     given = {
         "n_walks": n_walks, "walk_length": walk_length, "restart": restart, "top": top,
@@ -197,15 +198,17 @@ class _Walks:
     ) -> None:
         """Compute the expected visits."""
         graph, side = self.graph, _importance.SIDE
-        given = np.empty(0, np.float32) if graph.weights is None else graph.weights
+        none, rows = np.empty(0, np.float32), in_rows(graph)
+        given = none if graph.weights is None else graph.weights
+        into = none if rows.weights is None else rows.weights
         strengths = out_strengths(graph, self.n_threads)
         n_words = (graph.n_nodes + 63) // 64
         room = 2 * nodes.shape[1] + 16
 
         def kernel(begin: int, end: int, n: int) -> None:
             _importance.exact_top(
-                graph.indptr, graph.indices, given, strengths, self.penalties, seeds, nodes,
-                weights, self.length, self.stride, self.survival,
+                graph.indptr, graph.indices, given, strengths, rows.indptr, rows.indices, into,
+                self.penalties, seeds, nodes, weights, self.length, self.stride, self.survival,
                 np.zeros((n, 2, graph.n_nodes, side)), np.zeros((n, 2, n_words), np.uint64),
                 np.empty((n, side, room), np.uint64), self.key, begin, end, n,
             )  # fmt: skip
@@ -221,4 +224,5 @@ def _penalties(graph: Graph, beta: float) -> NDArray[np.float32]:
         return np.empty(0, np.float32)
     into = np.bincount(graph.indices, weights=graph.weights, minlength=graph.n_nodes)
     least = into[into > 0].min()
-    return (np.maximum(into / least, 1.0) ** -beta).astype(np.float32)
+    penalties: NDArray[np.float64] = np.maximum(into / least, 1.0) ** -beta
+    return penalties.astype(np.float32)

@@ -1,0 +1,240 @@
+"""The commands `graphembed recommend` and `graphembed recsys`."""
+
+import argparse
+import csv
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from graphembed import recsys
+from graphembed._storage import MAGIC, atomic_path
+from graphembed._validation import import_optional
+from graphembed.cli._files import check_writable
+from graphembed.cli._recsys_options import LIST_SUFFIXES, MODELS, TABLE_SUFFIXES
+from graphembed.io import MODEL_SUFFIX
+from graphembed.recsys import Interactions
+
+_USERS_PER_BLOCK = 2**14  # whose lists are held at a time
+
+
+def is_saved(path: Path) -> bool:
+    """Tell whether a file is a saved model."""
+    with path.open("rb") as file:
+        return file.read(len(MAGIC)) == MAGIC
+
+
+def format_of(path: Path, chosen: str | None) -> str:
+    """Name the format of a table."""
+    suffixes = [suffix.lower() for suffix in path.suffixes if suffix.lower() != ".gz"]
+    suffix = suffixes[-1] if suffixes else ""
+    if chosen is None and suffix not in TABLE_SUFFIXES:
+        raise ValueError(
+            f"{str(path)!r} must end in one of {', '.join(TABLE_SUFFIXES)}, or --format must say "
+            "what it is"
+        )
+    return chosen or TABLE_SUFFIXES[suffix]
+
+
+def recommend(args: argparse.Namespace) -> None:
+    """Fit or load a model, and write the lists."""
+    _check_outputs(args)
+    if is_saved(args.source):
+        model = recsys.Recommender.load(args.source).set_params(n_jobs=args.n_jobs)
+    else:
+        model = _make(args.model, args, dict(args.params or ())).fit(_read_whole(args, args.source))
+    if args.save is not None:
+        model.save(args.save)
+        print(f"{args.save}: the model", file=sys.stderr if args.output is None else sys.stdout)
+    users = model.train_.user_ids
+    if args.users is not None:
+        users = users[model.train_.user_index(_typed(args.users, users))]
+    write = _WRITERS[".csv" if args.output is None else args.output.suffix.lower()]
+    with _opened(args.output) as file:
+        write(file, _lists(model, users, args))
+    if args.output is not None:
+        print(f"{args.output}: lists of {args.k} items for {len(users):,} users")
+
+
+def evaluate(args: argparse.Namespace) -> None:
+    """Split the table, fit the models, and print how they compare."""
+    train, val, test = _parts(args)
+    models = {}
+    for name in args.models:
+        params = {
+            key.removeprefix(f"{name}."): value
+            for key, value in args.params or ()
+            if key.startswith(f"{name}.")
+        }
+        models[name] = _make(name, args, params)
+    strangers = [key for key, _ in args.params or () if key.partition(".")[0] not in models]
+    if strangers:
+        raise ValueError(f"--params {strangers[0]}: it must begin with one of {', '.join(models)}")
+    print(
+        f"train {train.n_interactions:,}, validation {val.n_interactions:,}, test "
+        f"{test.n_interactions:,} interactions of {train.n_users:,} users with "
+        f"{train.n_items:,} items",
+        flush=True,
+    )
+    validation = val if val.n_interactions else None
+    for k in args.ks:  # fitted for the first
+        print(recsys.compare(models, train, test, ks=k, validation=validation), flush=True)
+
+
+def _check_outputs(args: argparse.Namespace) -> None:
+    """Raise, before any work is done, if a result cannot be written."""
+    for path, suffixes in ((args.output, LIST_SUFFIXES), (args.save, (MODEL_SUFFIX,))):
+        if path is None:
+            continue
+        if path.suffix.lower() not in suffixes:
+            raise ValueError(f"{str(path)!r} must end in {' or '.join(suffixes)}")
+        check_writable(path)
+        if path.exists() and path.samefile(args.source):
+            raise ValueError(f"the output would overwrite the input {str(path)!r}")
+    if args.output is not None and args.output.suffix.lower() == ".parquet":
+        import_optional("pyarrow", extra="recsys")
+
+
+def _read(args: argparse.Namespace, path: Path) -> Interactions:
+    kind = format_of(path, args.format)
+    names = {name: getattr(args, name) for name in ("user", "item", "rating", "time")}
+    if kind == "recbole":
+        named = {name: value for name, value in names.items() if value is not None}
+        table = Interactions.from_recbole(path, **named)
+    elif kind == "lightgcn":
+        table = Interactions.from_lightgcn(path)
+    elif kind == "movielens":
+        table = Interactions.from_movielens(path)
+    else:
+        names |= {"user": args.user or "user", "item": args.item or "item"}
+        if kind == "parquet":
+            frame = import_optional("pyarrow.parquet", extra="recsys").read_table(path)
+            table = Interactions.from_frame(frame, **names)
+        else:
+            table = Interactions.from_csv(path, **names)
+    if args.min_rating is not None:
+        table = table.filter(min_rating=args.min_rating)
+    return table.implicit() if args.implicit else table
+
+
+def _read_whole(args: argparse.Namespace, path: Path) -> Interactions:
+    table = _read(args, path)
+    return table if args.k_core is None else table.k_core(args.k_core)
+
+
+def _parts(args: argparse.Namespace) -> tuple[Interactions, Interactions, Interactions]:
+    """Train, validation and test."""
+    table = _read_whole(args, args.table)
+    if args.test is not None:
+        table, test = table.align(_read(args, args.test))
+        if not args.val_fraction:
+            return table, table.select(np.zeros(table.n_interactions, bool)), test
+        cut = recsys.random_split(table, val=args.val_fraction, test=0, random_state=args.seed)
+        split = recsys.Split(cut.train, cut.val, test)
+    elif args.split == "random":
+        split = recsys.random_split(
+            table, val=args.val_fraction, test=args.test_fraction, random_state=args.seed
+        )
+    elif args.split == "leave-one-out":
+        split = recsys.leave_one_out(table, random_state=args.seed)
+    else:
+        by_time = {"user-time": recsys.user_time_split, "global-time": recsys.global_time_split}
+        split = by_time[args.split](table, val=args.val_fraction, test=args.test_fraction)
+    return split.train, split.val, split.test
+
+
+def _make(name: str, args: argparse.Namespace, params: dict[str, Any]) -> Any:
+    model = getattr(recsys, MODELS[name])()
+    known = model.get_params()
+    unknown = [key for key in params if key not in known]
+    if unknown:
+        raise ValueError(f"{name} has no parameter {unknown[0]!r}, only {', '.join(known)}")
+    run = {"random_state": args.seed, "n_jobs": args.n_jobs, "verbose": int(args.verbose)}
+    return model.set_params(**{key: run[key] for key in run if key in known} | params)
+
+
+def _typed(texts: list[str], ids: Any) -> list[Any]:
+    """Read ids as what those of the model are."""
+    if ids.dtype == object:
+        return texts
+    return [int(text) if text.removeprefix("-").isdecimal() else text for text in texts]
+
+
+# ---------------------------------------------------------------- lists
+
+_List = tuple[Any, list[Any], list[float]]  # a user, items, scores
+
+
+def _lists(model: Any, users: Any, args: argparse.Namespace) -> Iterator[_List]:
+    """Recommend block by block; lists that are too short end where there is no more item."""
+    for start in range(0, len(users), _USERS_PER_BLOCK):
+        block = users[start : start + _USERS_PER_BLOCK]
+        items, scores = model.recommend(block, k=args.k, filter_seen=args.filter_seen)
+        held = np.isfinite(scores).sum(axis=1).tolist()
+        for user, row, values, count in zip(
+            block.tolist(), items.tolist(), scores.tolist(), held, strict=True
+        ):
+            yield user, row[:count], values[:count]
+
+
+@contextmanager
+def _opened(path: Path | None) -> Iterator[IO[Any]]:
+    """Open a file that appears when it is complete, or standard output."""
+    if path is None:
+        yield sys.stdout
+        return
+    with atomic_path(path) as temporary:
+        if path.suffix.lower() == ".parquet":
+            with temporary.open("wb") as raw:
+                yield raw
+        else:
+            with temporary.open("w", newline="", encoding="utf-8") as text:
+                yield text
+
+
+def _write_csv(file: IO[str], lists: Iterator[_List], delimiter: str = ",") -> None:
+    writer = csv.writer(file, delimiter=delimiter, lineterminator="\n")
+    writer.writerow(["user", "item", "rank", "score"])
+    for user, items, scores in lists:
+        rows = enumerate(zip(items, scores, strict=True), 1)
+        writer.writerows((user, item, rank, f"{score:.7g}") for rank, (item, score) in rows)
+
+
+def _write_tsv(file: IO[str], lists: Iterator[_List]) -> None:
+    _write_csv(file, lists, "\t")
+
+
+def _write_jsonl(file: IO[str], lists: Iterator[_List]) -> None:
+    for user, items, scores in lists:
+        line = {"user": user, "items": items, "scores": scores}
+        file.write(json.dumps(line, ensure_ascii=False) + "\n")
+
+
+def _write_parquet(file: IO[bytes], lists: Iterator[_List]) -> None:
+    pyarrow = import_optional("pyarrow", extra="recsys")
+    parquet = import_optional("pyarrow.parquet", extra="recsys")
+    rows = [
+        (user, item, rank, score)
+        for user, items, scores in lists
+        for rank, (item, score) in enumerate(zip(items, scores, strict=True), 1)
+    ]
+    users, items, ranks, scores = zip(*rows, strict=True) if rows else ((), (), (), ())
+    columns = {
+        "user": pyarrow.array(users),
+        "item": pyarrow.array(items),
+        "rank": pyarrow.array(ranks, pyarrow.int32()),
+        "score": pyarrow.array(scores, pyarrow.float32()),
+    }
+    parquet.write_table(pyarrow.table(columns), file)
+
+
+_WRITERS: dict[str, Callable[[Any, Iterator[_List]], None]] = {
+    ".csv": _write_csv,
+    ".tsv": _write_tsv,
+    ".jsonl": _write_jsonl,
+    ".parquet": _write_parquet,
+}

@@ -1,0 +1,239 @@
+"""Each baseline against the definition of its paper, written densely; and on real data."""
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from sklearn.feature_extraction.text import TfidfVectorizer
+
+from graphembed.recsys import (
+    EASE,
+    GFCF,
+    IALS,
+    ContentKNN,
+    Interactions,
+    ItemKNN,
+    Popularity,
+    PureSVD,
+    RP3beta,
+    evaluate,
+    make_interactions,
+)
+from graphembed.recsys.baselines import _inverse, _spectrum
+
+DATA = make_interactions(70, 45, random_state=5)
+RATED = DATA.interactions
+X = RATED.matrix.toarray().astype(np.float64)
+
+
+def scores(model) -> np.ndarray:
+    return model._all_scores(np.arange(len(X)))
+
+
+def close(model, expected, rtol=1e-4) -> None:
+    np.testing.assert_allclose(scores(model), expected, rtol=rtol, atol=1e-5)
+
+
+def keep_largest(rows: np.ndarray, k: int) -> np.ndarray:
+    kept = np.zeros_like(rows)
+    for i, row in enumerate(rows):
+        best = np.argsort(-row.astype(np.float32), kind="stable")[:k]
+        kept[i, best] = row[best]
+    return kept
+
+
+def test_popularity():
+    close(Popularity().fit(RATED), np.tile((X > 0).mean(axis=0), (len(X), 1)))
+
+
+@pytest.mark.parametrize("block", [7, 45, 512])
+def test_ease_is_the_best_linear_model_without_a_diagonal(block, monkeypatch):
+    monkeypatch.setattr(_inverse, "_BLOCK", block)
+    model = EASE(l2=3.0, n_jobs=3).fit(RATED)
+    b = np.zeros((45, 45))
+    for j in range(45):  # a ridge regression of each item on the others
+        others = np.delete(np.arange(45), j)
+        gram = X[:, others].T @ X[:, others] + 3.0 * np.eye(44)
+        b[others, j] = np.linalg.solve(gram, X[:, others].T @ X[:, j])
+    np.testing.assert_allclose(model.weights_, b, atol=1e-5)
+    close(model, X @ b)
+
+
+@pytest.mark.parametrize("n", [1, 6, 20, 21])
+def test_inverse(n, monkeypatch):
+    monkeypatch.setattr(_inverse, "_BLOCK", 7)
+    a = np.random.default_rng(n).normal(size=(n, 30))
+    a = a @ a.T + np.eye(n)
+    inverse = a.copy()
+    _inverse.invert(inverse, 2)
+    np.testing.assert_allclose(inverse @ a, np.eye(n), atol=1e-8)
+
+
+@pytest.mark.parametrize("shrink", [0.0, 5.0])
+@pytest.mark.parametrize("k", [3, 100])
+def test_item_knn(shrink, k):
+    norms = np.linalg.norm(X, axis=0)
+    similarity = X.T @ X / (np.outer(norms, norms) + shrink)
+    np.fill_diagonal(similarity, 0)
+    # the neighbours of the item that is scored
+    close(ItemKNN(k, shrink=shrink).fit(RATED), X @ keep_largest(similarity, k).T)
+
+
+@pytest.mark.parametrize("weighting", ["tfidf", "bm25"])
+def test_weights_of_item_knn(weighting):
+    idf = np.log(1 + 45 / (X > 0).sum(axis=1, keepdims=True))
+    if weighting == "tfidf":
+        weighted = np.sqrt(X) * idf
+    else:
+        lengths = X.sum(axis=0) / X.sum(axis=0).mean()
+        weighted = X * 2.2 / (X + 1.2 * (0.25 + 0.75 * lengths)) * idf
+    norms = np.linalg.norm(weighted, axis=0)
+    similarity = weighted.T @ weighted / np.outer(norms, norms)
+    np.fill_diagonal(similarity, 0)
+    close(ItemKNN(45, shrink=0.0, weighting=weighting).fit(RATED), X @ similarity)
+
+
+def test_rp3beta():
+    to_items = (X / X.sum(axis=1, keepdims=True)) ** 0.7
+    to_users = (X.T / X.T.sum(axis=1, keepdims=True)) ** 0.7
+    weights = to_users @ to_items / (X > 0).sum(axis=0) ** 0.4
+    np.fill_diagonal(weights, 0)
+    close(RP3beta(0.7, 0.4, k=6).fit(RATED), to_items @ keep_largest(weights, 6))
+
+
+def normalised() -> np.ndarray:
+    return X / np.sqrt(np.outer(X.sum(axis=1), X.sum(axis=0)))
+
+
+@pytest.mark.parametrize("dense", [0, 400])
+def test_pure_svd(dense, monkeypatch):
+    monkeypatch.setattr(_spectrum, "_DENSE", dense)
+    v = np.linalg.svd(normalised())[2][:6].T
+    roots = np.sqrt(X.sum(axis=0))
+    close(PureSVD(6).fit(RATED), (X / roots) @ v @ (v.T * roots))
+    v = np.linalg.svd(X)[2][:6].T
+    close(PureSVD(6, normalise=False).fit(RATED), X @ v @ v.T)
+
+
+def test_all_singular_vectors_give_the_interactions_back():
+    close(PureSVD(1000).fit(RATED), X)
+
+
+def test_signs_of_singular_vectors_are_fixed():
+    vectors = PureSVD(6).fit(RATED).projection_
+    assert (vectors[np.abs(vectors).argmax(axis=0), np.arange(6)] > 0).all()
+
+
+def test_gf_cf():
+    n = normalised()
+    v = np.linalg.svd(n)[2][:6].T
+    roots = np.sqrt(X.sum(axis=0))
+    low_pass = (v / roots[:, None]) @ (v.T * roots)
+    close(GFCF(6, alpha=0.4).fit(RATED), X @ (n.T @ n + 0.4 * low_pass))
+
+
+def ials_loss(model: IALS) -> float:
+    u, v = model.user_vectors_.astype(np.float64), model.item_vectors_.astype(np.float64)
+    products = u @ v.T
+    loss = (X * (1 - products) ** 2).sum() + model.w0 * (products**2).sum()
+    for table, counts, others in ((u, (X > 0).sum(axis=1), v), (v, (X > 0).sum(axis=0), u)):
+        weights = (counts + model.w0 * len(others)) ** model.nu
+        loss += model.reg * (weights * (table**2).sum(axis=1)).sum()
+    return loss
+
+
+def test_ials_ends_at_a_minimum():
+    model = IALS(5, reg=0.05, w0=0.2, nu=0.8, n_epochs=200, random_state=0).fit(RATED)
+    least = ials_loss(model)
+    rng = np.random.default_rng(0)
+    for name in ("user_vectors_", "item_vectors_"):
+        vectors = getattr(model, name)
+        for _ in range(20):
+            step = rng.normal(0, 0.02, vectors.shape).astype(np.float32)
+            losses = []
+            for sign in (1, -1):
+                setattr(model, name, vectors + sign * step)
+                losses.append(ials_loss(model))
+            setattr(model, name, vectors)
+            assert min(losses) > least
+            assert abs(losses[0] - losses[1]) < 0.05 * (max(losses) - least)  # no slope
+
+
+def test_ials_solves_long_and_short_rows_alike(monkeypatch):
+    from graphembed.recsys.baselines import _least_squares
+
+    whole = IALS(5, n_epochs=3, random_state=0).fit(RATED)
+    monkeypatch.setattr(_least_squares, "_ENTRIES", 1)
+    np.testing.assert_allclose(
+        IALS(5, n_epochs=3, random_state=0).fit(RATED).user_vectors_, whole.user_vectors_, atol=1e-4
+    )
+
+
+def test_content_knn():
+    tags = DATA.item_tags.toarray()
+    weights = tags * (np.log((1 + 45) / (1 + (tags > 0).sum(axis=0))) + 1)
+    rows = weights / np.linalg.norm(weights, axis=1, keepdims=True)
+    profiles = X @ rows
+    profiles /= np.linalg.norm(profiles, axis=1, keepdims=True)
+    for features in (DATA.item_tags, tags):
+        close(ContentKNN().fit(RATED, features), profiles @ rows.T)
+    plain = tags / np.linalg.norm(tags, axis=1, keepdims=True)
+    profiles = X @ plain
+    profiles /= np.linalg.norm(profiles, axis=1, keepdims=True)
+    close(ContentKNN(weighting="none").fit(RATED, tags), profiles @ plain.T)
+
+
+def test_content_knn_reads_text():
+    words = TfidfVectorizer().fit_transform(DATA.item_text).toarray()
+    profiles = X @ words
+    profiles /= np.linalg.norm(profiles, axis=1, keepdims=True)
+    close(ContentKNN().fit(RATED, DATA.item_text), profiles @ words.T)
+
+
+def test_content_knn_finds_new_items():
+    train = RATED.matrix.tolil()
+    new = np.arange(0, 45, 5)
+    train[:, new] = 0
+    train = sp.csr_matrix(train)
+    test = Interactions.from_csr(RATED.matrix - train)
+    chance = evaluate(Popularity().fit(train), train, test, (3,), items=new)["recall@3"]
+    model = ContentKNN().fit(train, DATA.item_tags)
+    assert evaluate(model, train, test, (3,), items=new)["recall@3"] > chance + 0.2
+
+
+def test_wrong_features():
+    for features, message in (
+        (None, "item_features must be given"),
+        (np.ones((3, 2)), "a row for each of the 45 items of train, got 3"),
+        (["text"] * 44, "got 44"),
+        (np.full((45, 2), np.inf), "must be finite, but row 0"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            ContentKNN().fit(RATED, features)
+
+
+# -- Real data: what others have measured, or we with another program ---------------------------
+
+
+def adjacency(path) -> Interactions:
+    return Interactions.from_lightgcn(path)
+
+
+@pytest.mark.data
+@pytest.mark.parametrize(
+    ("model", "recall", "ndcg"),
+    [
+        (Popularity(), 0.1161, 0.1176),
+        (PureSVD(64), 0.2743, 0.2610),
+        (GFCF(64), 0.2675, 0.2580),
+        (RP3beta(k=5000), 0.2326, 0.2254),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_movielens_1m(data_dir, model, recall, ndcg):
+    folder = data_dir / "ml-1m_m1"
+    if not folder.is_dir():
+        pytest.skip("ml-1m_m1 is not among the data")
+    train, test = adjacency(folder / "train.txt").align(adjacency(folder / "test.txt"))
+    result = evaluate(model.fit(train), train, test)
+    assert result["recall@20"] == pytest.approx(recall, abs=2e-4)
+    assert result["ndcg@20"] == pytest.approx(ndcg, abs=2e-4)
