@@ -154,9 +154,9 @@ class PinSage(VectorRecommender):
 
     Notes
     -----
-    Training never shows the edge that is to be found: an item that is held out and the items of the
-    query are not each other's neighbours, in either direction and in any layer. (An own vector,
-    which is learned from all interactions, is hidden for the items treated as new only.)
+    Training never shows the edge that is to be found: items that are held out and the others are
+    not each other's neighbours by interactions, in either direction and in any layer. (Own vectors,
+    which are learned from all interactions, are hidden for the items treated as new only.)
 
     All items are computed layer by layer at the end, each once per layer. Time of a batch:
     O(items read * (n_components * hidden + n_neighbors * hidden) + batch_size * n_negatives *
