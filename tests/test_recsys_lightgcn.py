@@ -122,7 +122,7 @@ def test_a_step_has_the_gradient_of_the_dense_loss(parts, kind, cosine):
         pairs = generator.permutation(train.nnz)[:16]
         users, items = train.nonzero()[0][pairs], train.indices[pairs].astype(np.int64)
         if kind == "bpr":
-            negatives = training._seen.draw_unseen(users, 1, generator)[:, 0]
+            negatives = training._seen_items.draw_unseen(users, 1, generator)[:, 0]
             assert not seen[users, negatives].any()
         else:
             counts = seen.sum(0).astype(float)

@@ -102,15 +102,15 @@ class LightGCN(VectorRecommender):
     Notes
     -----
     A step takes O(n_interactions * n_components * n_layers) time, and with all items
-    O(batch_size * n_items * n_components) more. Memory: 40 bytes for each interaction, about 8
-    tables of vectors, and 16 bytes for each score that a step looks at.
+    O(batch_size * n_items * n_components) more. Memory: 32 bytes for each interaction ("bpr": 64),
+    8 + 2 * n_layers tables of vectors, and 16 bytes for each score that a step looks at.
 
     On a CPU the result is the same, bit by bit, for any `n_jobs`. A user without interactions gets
-    the most popular items; an item without any keeps its own :math:`E^{(0)}`, divided by
-    :math:`K + 1`, which training has only ever pushed away.
+    the most popular items; an item without any has its own row of :math:`E^{(0)}`, divided by
+    :math:`K + 1`, which is of no use: leave such items out by `items`.
 
     Users that were not in `fit` are given as `histories`: their vector is the above with
-    :math:`E^{(0)} = 0` for them.
+    :math:`E^{(0)} = 0` for them (with ``n_layers=0`` that of one layer).
 
     References
     ----------
