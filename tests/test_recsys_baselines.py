@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.feature_extraction.text import CountVectorizer
 
 from graphembed.recsys import (
     EASE,
@@ -16,6 +16,7 @@ from graphembed.recsys import (
     PureSVD,
     RP3beta,
     evaluate,
+    load_citeulike,
     make_interactions,
 )
 from graphembed.recsys.baselines import _inverse, _spectrum
@@ -170,7 +171,7 @@ def test_ials_solves_long_and_short_rows_alike(monkeypatch):
 
 def test_content_knn():
     tags = DATA.item_tags.toarray()
-    weights = tags * (np.log((1 + 45) / (1 + (tags > 0).sum(axis=0))) + 1)
+    weights = tags * np.log(45 / np.maximum(1, (tags > 0).sum(axis=0)))
     rows = weights / np.linalg.norm(weights, axis=1, keepdims=True)
     profiles = X @ rows
     profiles /= np.linalg.norm(profiles, axis=1, keepdims=True)
@@ -183,7 +184,9 @@ def test_content_knn():
 
 
 def test_content_knn_reads_text():
-    words = TfidfVectorizer().fit_transform(DATA.item_text).toarray()
+    words = CountVectorizer().fit_transform(DATA.item_text).toarray()
+    words = words * np.log(45 / (words > 0).sum(axis=0))
+    words /= np.linalg.norm(words, axis=1, keepdims=True)
     profiles = X @ words
     profiles /= np.linalg.norm(profiles, axis=1, keepdims=True)
     close(ContentKNN().fit(RATED, DATA.item_text), profiles @ words.T)
@@ -237,3 +240,18 @@ def test_movielens_1m(data_dir, model, recall, ndcg):
     result = evaluate(model.fit(train), train, test)
     assert result["recall@20"] == pytest.approx(recall, abs=2e-4)
     assert result["ndcg@20"] == pytest.approx(ndcg, abs=2e-4)
+
+
+@pytest.mark.data
+def test_new_articles_of_citeulike(data_dir):
+    if not (data_dir / "citeulike-a").is_dir():
+        pytest.skip("citeulike-a is not among the data")
+    data = load_citeulike(data_dir / "citeulike-a")
+    n = data.interactions.n_items
+    new = np.random.default_rng(0).choice(n, n // 5, replace=False)
+    is_new = np.isin(data.interactions.matrix.indices, new)
+    train, test = data.interactions.select(~is_new), data.interactions.select(is_new)
+    result = evaluate(ContentKNN().fit(train, data.tags), train, test, items=new)
+    assert result["n_users"] == 5383
+    assert result["recall@20"] == pytest.approx(0.3693, abs=2e-4)
+    assert result["ndcg@20"] == pytest.approx(0.3081, abs=2e-4)

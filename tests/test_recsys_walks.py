@@ -69,7 +69,9 @@ def test_line_keeps_both_tables(order):
 
 
 def test_line_has_the_vectors_of_line():
-    model = LINERecommender(10, n_samples=20_000, random_state=np.random.default_rng(1)).fit(TRAIN)
+    model = LINERecommender(
+        10, order="second", n_samples=20_000, random_state=np.random.default_rng(1)
+    ).fit(TRAIN)
     seed = int(np.random.default_rng(1).integers(2**64, dtype=np.uint64))
     line = LINE(10, order="second", n_samples=20_000, ns_exponent=0.0)
     vectors, _ = line._train_order(TRAIN.to_graph(), "second", seed, 1)

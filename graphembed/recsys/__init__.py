@@ -33,6 +33,7 @@ from graphembed.recsys.walks import DeepWalkRecommender, LINERecommender, Node2V
 
 if TYPE_CHECKING:
     from graphembed.recsys.lightgcn import LightGCN
+    from graphembed.recsys.pinsage import PinSage
 
 __all__ = [
     "EASE",
@@ -47,6 +48,7 @@ __all__ = [
     "LINERecommender",
     "LightGCN",
     "Node2VecRecommender",
+    "PinSage",
     "Popularity",
     "PureSVD",
     "RP3beta",
@@ -70,7 +72,7 @@ __all__ = [
 ]
 
 # Imported at the first use: these need torch.
-_HOMES = {"LightGCN": "graphembed.recsys.lightgcn"}
+_HOMES = {"LightGCN": "graphembed.recsys.lightgcn", "PinSage": "graphembed.recsys.pinsage"}
 
 
 def __getattr__(name: str) -> Any:

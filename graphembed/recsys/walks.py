@@ -246,15 +246,15 @@ class DeepWalkRecommender(_TablesRecommender):
 class LINERecommender(_TablesRecommender):
     """LINE on the graph of users and items, scored by both of its tables.
 
-    Trains `graphembed.LINE` on the bipartite graph: second order is matrix factorisation with
-    negative samples of both sides. Vectors are used as they are trained, not divided by their
-    lengths.
+    Trains `graphembed.LINE` on the bipartite graph. First order is matrix factorisation by logistic
+    loss, with negative users and items; second order trains twice as many vectors, of which
+    "in.out" uses half. Vectors are used as they are trained, not divided by their lengths.
 
     Parameters
     ----------
     n_components : int, default=64
         Length of a vector.
-    order : {"second", "first", "both"}, default="second"
+    order : {"first", "second", "both"}, default="first"
         Proximity. In first order a vector is its own context vector; "both" shares the components
         out.
     n_samples : int, optional
@@ -293,7 +293,7 @@ class LINERecommender(_TablesRecommender):
         self,
         n_components: int = 64,
         *,
-        order: str = "second",
+        order: str = "first",
         n_samples: int | None = None,
         negative: int = 5,
         ns_exponent: float = 0.0,

@@ -5,12 +5,12 @@ from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
-from sklearn.feature_extraction.text import TfidfTransformer, TfidfVectorizer
+from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.preprocessing import normalize
 
 
 def read_features(features: Any, n_items: int, *, weight: bool) -> sp.csr_matrix:
-    """Return float32 rows of length 1; `weight` multiplies by the smooth idf."""
+    """Return float32 rows of length 1; `weight` multiplies by ``log(n / df)``."""
     if features is None:
         raise ValueError(
             "item_features must be given: an array, a sparse matrix or a list of texts, one row "
@@ -22,13 +22,15 @@ def read_features(features: Any, n_items: int, *, weight: bool) -> sp.csr_matrix
         raise ValueError(
             f"item_features must have a row for each of the {n_items} items of train, got {n_rows}"
         )
-    if is_text:
-        rows = TfidfVectorizer(dtype=np.float64).fit_transform(features)
-    else:
-        rows = sp.csr_matrix(features, dtype=np.float64)
-        bad = np.flatnonzero(~np.isfinite(rows.data))
-        if len(bad):
-            row = int(np.searchsorted(rows.indptr, bad[0], side="right")) - 1
-            raise ValueError(f"item_features must be finite, but row {row} is not")
-        rows = TfidfTransformer().fit_transform(rows) if weight else normalize(rows)
-    return sp.csr_matrix(rows, dtype=np.float32)
+    rows = sp.csr_matrix(
+        CountVectorizer().fit_transform(features) if is_text else features, dtype=np.float64
+    )
+    bad = np.flatnonzero(~np.isfinite(rows.data))
+    if len(bad):
+        row = int(np.searchsorted(rows.indptr, bad[0], side="right")) - 1
+        raise ValueError(f"item_features must be finite, but row {row} is not")
+    if weight:
+        counts = np.bincount(rows.indices[rows.data != 0], minlength=rows.shape[1])
+        idf = np.log(n_items / np.maximum(1, counts))
+        rows = sp.csr_matrix(rows.multiply(idf[np.newaxis]))
+    return sp.csr_matrix(normalize(rows), dtype=np.float32)

@@ -10,7 +10,7 @@ from graphembed.recsys._blas import for_blocks
 from graphembed.recsys.base import IndexArray
 from graphembed.recsys.top_k import top_k_scores
 
-_BLOCK_ENTRIES = 2**22
+_BLOCK_ENTRIES = 2**21
 _K1, _B = 1.2, 0.75  # of BM25, as in Robertson and Zaragoza
 
 

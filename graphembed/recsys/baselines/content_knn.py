@@ -23,9 +23,8 @@ class ContentKNN(ScoreRecommender):
     Parameters
     ----------
     weighting : {"tfidf", "none"}, default="tfidf"
-        "tfidf" multiplies the value of a feature by ``log((1 + n) / (1 + df)) + 1``, where df of
-        the n items have it (scikit-learn's smooth idf); "none" takes features as they are. Text
-        always becomes TF-IDF.
+        "tfidf" multiplies the value of a feature by ``log(n / df)``, where df of the n items have
+        it; "none" takes features, of text the counts of words, as they are.
     n_jobs : int, default=-1
         Number of threads of the ranking; -1 means all cores, None means 1.
 

@@ -45,7 +45,7 @@ class ItemKNN(ScoreRecommender):
 
     Notes
     -----
-    Time O(sum over users of n_items of the user ** 2), memory O(n_items * k), and blocks of 16 MB
+    Time O(sum over users of n_items of the user ** 2), memory O(n_items * k), and blocks of 40 MB
     for each thread.
 
     References

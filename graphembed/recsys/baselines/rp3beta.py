@@ -40,7 +40,7 @@ class RP3beta(ScoreRecommender):
 
     Notes
     -----
-    Time O(sum over users of n_items of the user ** 2), memory O(n_items * k), and blocks of 16 MB
+    Time O(sum over users of n_items of the user ** 2), memory O(n_items * k), and blocks of 40 MB
     for each thread. The diagonal of W is left out, since the walk has been there.
 
     References
