@@ -41,7 +41,28 @@ SEEDED = (
 WITH_CONTENT = ("ContentKNN", "PinSage")
 
 # Chosen on validation parts (--tune); what is not named is the default.
-SETTINGS: dict[str, dict[str, dict[str, Any]]] = {}
+SETTINGS: dict[str, dict[str, dict[str, Any]]] = {
+    "lastfm": {
+        "ItemKNN": {"k": 300, "shrink": 10.0},
+        "RP3beta": {"alpha": 0.8, "beta": 0.2, "k": 200},
+        "EASE": {"l2": 100.0},
+        "PureSVD": {"n_components": 128},
+        "GFCF": {"n_components": 128, "alpha": 0.2},
+        "IALS": {"n_components": 128},
+        "DeepWalkRecommender": {
+            "n_components": 128, "negative": 1, "learning_rate": 0.01, "n_walks": 30,
+            "ns_exponent": 0.25,
+        },
+        "Node2VecRecommender": {
+            "n_components": 128, "negative": 1, "learning_rate": 0.01, "n_walks": 30,
+            "ns_exponent": 0.25, "q": 0.5,
+        },
+        "LINERecommender": {"n_components": 128},
+        "LightGCN": {"temperature": 0.15, "learning_rate": 0.03, "n_epochs": 30, "device": "cpu"},
+        "implicit ALS": {"factors": 64, "alpha": 10, "regularization": 0.01},
+        "implicit BPR": {"factors": 64},
+    },
+}  # fmt: skip
 
 # What --tune tries: all combinations.
 GRIDS: dict[str, dict[str, tuple[Any, ...]]] = {

@@ -79,7 +79,8 @@ class Recommender(ABC, BaseEstimator):  # type: ignore[misc]  # scikit-learn is 
         Parameters
         ----------
         train : Interactions or scipy sparse matrix of shape (n_users, n_items)
-            What users have had to do with which items; a matrix has the ids 0, 1, 2, ...
+            What users have had to do with which items; a matrix has the ids 0, 1, 2, ... Values
+            count as weights: ``train.implicit()`` has none.
 
         Returns
         -------
