@@ -17,13 +17,14 @@ from graphembed.recsys import (  # noqa: E402
     evaluate,
     make_interactions,
 )
-from graphembed.recsys.pinsage import PinSage, PinSageModel  # noqa: E402
-from graphembed.recsys.pinsage.batches import Batches, BatchSettings, View  # noqa: E402
-from graphembed.recsys.pinsage.features import FeatureSpace, read_features  # noqa: E402
-from graphembed.recsys.pinsage.inference import layerwise  # noqa: E402
-from graphembed.recsys.pinsage.neighbors import Neighbors, alike, visited  # noqa: E402
-from graphembed.recsys.pinsage.queries import medoids, merged  # noqa: E402
-from graphembed.recsys.pinsage.training import Training, adjacency, make_loss, sparse  # noqa: E402
+from graphembed.recsys.pinsage import PinSage  # noqa: E402
+from graphembed.recsys.pinsage._batches import Batches, BatchSettings, View  # noqa: E402
+from graphembed.recsys.pinsage._features import FeatureSpace, read_features  # noqa: E402
+from graphembed.recsys.pinsage._inference import layerwise  # noqa: E402
+from graphembed.recsys.pinsage._model import PinSageModel  # noqa: E402
+from graphembed.recsys.pinsage._neighbors import Neighbors, alike, visited  # noqa: E402
+from graphembed.recsys.pinsage._queries import medoids, merged  # noqa: E402
+from graphembed.recsys.pinsage._training import Training, adjacency, make_loss, sparse  # noqa: E402
 
 CPU = torch.device("cpu")
 DATA = make_interactions(120, 80, n_blocks=4, random_state=0)
@@ -140,7 +141,9 @@ def pooled(conv: PinSageConv, x: np.ndarray, matrix: np.ndarray) -> np.ndarray:
     p = {k: v.detach().numpy() for k, v in conv.named_parameters()}
     rows = []
     for i, weights in enumerate(matrix):
-        near = [relu(p["lin_pool.weight"] @ x[j] + p["lin_pool.bias"]) for j in np.flatnonzero(weights)]
+        near = [
+            relu(p["lin_pool.weight"] @ x[j] + p["lin_pool.bias"]) for j in np.flatnonzero(weights)
+        ]
         n = np.zeros(conv.hidden_channels)
         if near:
             n = np.max(near, axis=0) if conv.pooling == "max" else np.mean(near, axis=0)
@@ -195,7 +198,7 @@ def test_gradients_are_right_in_float64(residual: bool) -> None:
     assert torch.autograd.gradcheck(function, tuple(tensors))
 
 
-# -- Layer-wise inference ---------------------------------------------------------------------------
+# -- Layer-wise inference --------------------------------------------------------------------------
 
 
 def test_every_layer_is_computed_once_for_every_item(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -208,13 +211,13 @@ def test_every_layer_is_computed_once_for_every_item(monkeypatch: pytest.MonkeyP
             rows[k] += len(out)
 
         conv.register_forward_hook(count)
-    monkeypatch.setattr("graphembed.recsys.pinsage.inference._ROWS", 7)
+    monkeypatch.setattr("graphembed.recsys.pinsage._inference._ROWS", 7)
     parts = layerwise(model, x, own, View(nb, None), device=CPU)
     assert rows == [30, 30, 30]
     np.testing.assert_allclose(parts.z, whole.z, atol=1e-6)
 
 
-# -- What may be seen -------------------------------------------------------------------------------
+# -- What may be seen ------------------------------------------------------------------------------
 
 
 def test_held_out_items_and_others_do_not_see_each_other() -> None:
@@ -337,7 +340,9 @@ def test_canary_the_target_edge_does_not_give_itself_away(unguarded: bool) -> No
     """The partner of an item can be told by the edge alone; pairs are learned, others are asked."""
     matrix, rng = matching(200), np.random.default_rng(0)
     x = sp.csr_matrix(rng.standard_normal((400, 8)), dtype=np.float32)
-    nb = visited(Interactions.from_csr(matrix), np.arange(400), top=2, n_walks=None, beta=0.0, n_jobs=1)
+    nb = visited(
+        Interactions.from_csr(matrix), np.arange(400), top=2, n_walks=None, beta=0.0, n_jobs=1
+    )
     assert (nb.index[0::2, 0] == np.arange(1, 400, 2)).all()
     kind = Unguarded if unguarded else Batches
     options = settings(pairs="items", holdout=0.5, neighbor_dropout=0.0, n_negatives=100)
@@ -362,7 +367,6 @@ def test_canary_the_target_edge_does_not_give_itself_away(unguarded: bool) -> No
         own = (query[batch.owner] * z[batch.positive]).sum(1, keepdims=True)
         better.append(((scores > own) & ~batch.mask).sum(1) / (~batch.mask).sum(1))
     share = float(np.concatenate(better).mean())  # of negatives that are ranked before
-    print("share", share)
     assert share < 0.2 if unguarded else 0.42 < share < 0.58
 
 
@@ -379,7 +383,7 @@ def test_canary_without_the_edge_there_is_nothing_to_find() -> None:
     assert evaluate(model, train, test, (50,))["recall@50"] < 0.45  # 50 of 199
 
 
-# -- The recommender --------------------------------------------------------------------------------
+# -- The recommender -------------------------------------------------------------------------------
 
 
 def test_new_items_are_found_by_content() -> None:
@@ -467,7 +471,6 @@ def test_a_new_item_comes_to_where_a_fit_with_it_puts_it(id_vectors: bool) -> No
     mine = neighbor_lists(vectors, part.item_vectors, 20)
     theirs = neighbor_lists(whole.item_vectors[new], whole.item_vectors[old], 20)
     overlap = np.mean([len(a & b) / 20 for a, b in zip(mine, theirs, strict=True)])
-    print("overlap", overlap)
     assert overlap >= 0.9
 
 
@@ -520,7 +523,7 @@ def test_damaged_files_are_refused(tmp_path: Any, part: str) -> None:
         PinSage.load(tmp_path / "model.gemb")
 
 
-# -- Queries ----------------------------------------------------------------------------------------
+# -- Queries ---------------------------------------------------------------------------------------
 
 
 def test_users_are_the_mean_of_their_items(fitted: PinSage) -> None:
@@ -578,7 +581,7 @@ def test_merged_lists_name_an_item_once() -> None:
     np.testing.assert_allclose(best, [[0.9, 0.8], [-np.inf] * 2, [0.1, -np.inf]])
 
 
-# -- Features ---------------------------------------------------------------------------------------
+# -- Features --------------------------------------------------------------------------------------
 
 
 def test_text_arrays_and_links() -> None:

@@ -8,7 +8,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from graphembed.recsys._negatives import SeenItems
-from graphembed.recsys.pinsage.neighbors import Neighbors, filled
+from graphembed.recsys.pinsage._neighbors import Neighbors, filled
 
 Index = NDArray[np.int64]
 
@@ -71,7 +71,8 @@ class View:
 
     def block(self, targets: Index, n_items: int) -> Block:
         """The edges into some distinct items."""
-        index, weight = self.rows(targets)
+        seen = self.rows(targets)
+        index, weight = seen.index, seen.weight
         kept = index >= 0
         sources = np.concatenate([targets, np.setdiff1d(index[kept], targets)])
         place = np.zeros(n_items, np.int32)
@@ -196,7 +197,8 @@ class Batches:
         if hard is not None:
             parts.append(hard.ravel())
         batch = np.unique(np.concatenate(parts))
-        blocks, nodes = [], batch
+        blocks: list[sp.csr_matrix] = []
+        nodes = batch
         for _ in range(settings.n_layers):
             block = view.block(nodes, len(held))
             blocks.insert(0, block.matrix)
