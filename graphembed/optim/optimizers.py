@@ -159,6 +159,7 @@ class NGD(KFACSGD):
             "ema": 0.0,
             "cov_update_freq": 1,
             "inv_update_freq": 1,
+            "interval_growth": 1.0,
         }
         super().__init__(model, lr, **every_step | options)
 
