@@ -75,7 +75,7 @@ PAPER = {"adam 0.01": ADAM["adam 0.01"], "kfac": MAIN["kfac"]} | {
 }
 MEASURED = ("adam 0.01", "kfac", "kfac, dual", "thor")  # of which the memory is
 CONTENDERS = {"default": MAIN | OTHERS, "complete": MAIN, "paper": PAPER}
-DRAWN = {"adam 0.01": "#0072b2", "adam 0.1": "#56b4e9", "kfac": "#d55e00", "thor": "#009e73"}
+DRAWN = {"adam 0.01": "#0072b2", "adam 0.1": "#56b4e9", "kfac": "#d55e00"}
 
 Task = tuple[str, str, str, int, int, str]  # protocol, dataset, contender, seed, epochs, device
 
