@@ -20,7 +20,8 @@
 PYTHON ?= python3
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 ARGS ?=
-BENCH ?= walks skipgram models growth ingest end_to_end scaling determinism neighbors gnn_epoch gnn_accuracy
+BENCH ?= walks skipgram models growth ingest end_to_end scaling determinism neighbors gnn_epoch gnn_accuracy \
+    second_order importance top_k recsys
 
 VENV := .venv
 PY := $(VENV)/bin/python

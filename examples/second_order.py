@@ -45,7 +45,7 @@ def groups(model):
 OPTIMIZERS = {
     "Adam, lr 0.01": lambda model: torch.optim.Adam(groups(model), lr=0.01, fused=True),
     "Adam, lr 0.1": lambda model: torch.optim.Adam(groups(model), lr=0.1, fused=True),
-    "K-FAC, lr 0.03": lambda model: KFACSGD(model, lr=0.03, params=groups(model)),
+    "K-FAC, lr 0.05": lambda model: KFACSGD(model, lr=0.05, params=groups(model)),
 }
 COLORS = ("#332288", "#88CCEE", "#CC6677")
 

@@ -365,3 +365,38 @@ def test_epochs_are_timed_and_accuracy_is_measured(
         assert row["status"] == "ok", row["reason"]
         assert 14 < row["last"] <= 100
         assert row["epochs"] == 3
+
+
+def test_second_order_tells_who_reaches_the_targets(
+    args: argparse.Namespace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("torch")
+    import second_order
+
+    from graphembed import DatasetNotFoundError
+
+    for table in ("DEFAULT", "COMPLETE", "PAPER"):
+        few = {name: getattr(second_order, table)[name] for name in ("adam 0.01", "kfac")}
+        monkeypatch.setattr(second_order, table, few)
+    try:
+        rows = {
+            (row["protocol"], row["contender"]): row
+            for protocol in ("default", "complete", "paper")
+            for row in second_order.compare("cora", protocol, 1, 8)
+        }
+    except DatasetNotFoundError as error:
+        pytest.skip(f"needs the data: {error}")
+    adam, kfac = rows["default", "adam 0.01"], rows["default", "kfac"]
+    assert kfac["best_val_loss"] < adam["best_val_loss"] == adam["t1"] == kfac["t1"]
+    assert (adam["epochs_t1"], adam["hits_t1"]) == (8, 1), "its own best is the target"
+    assert kfac["epochs_t1"] < 8
+    assert kfac["ms_t1"] > 0
+    assert kfac["updates"] >= 1
+    assert adam["updates"] is None
+    complete = rows["complete", "kfac"]
+    assert (complete["t1"], complete["hits_t1"], complete["epochs_t1"]) == (0.5, 0, 200)
+    assert {name for protocol, name in rows if protocol == "paper"} == {
+        "adam 0.01", "kfac", "adam 0.01, gamma 1", "kfac, gamma 1",
+    }  # fmt: skip
+    second_order.print_rows([adam, kfac])
+    assert "hits t1" in capsys.readouterr().out

@@ -742,7 +742,8 @@ def test_ctrl_c_leaves_the_old_output(karate_files, tmp_path):
     edges, _ = karate_files
     out = tmp_path / "out.csv"
     out.write_text("the old file")
-    endless = ["--n-walks", "100000", "--epochs", "1000", "--n-jobs", "1", "--verbose"]
+    # The first walks are counted before training begins: few of them, many times.
+    endless = ["--n-walks", "10000", "--epochs", "10000", "--n-jobs", "1", "--verbose"]
     process = spawn("embed", edges, "-o", out, *endless)
     try:
         wait_for(process.stderr, b"training", seconds=120)

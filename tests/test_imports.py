@@ -2,6 +2,7 @@
 
 import ast
 import importlib.util
+import json
 import re
 import shutil
 import subprocess
@@ -98,34 +99,44 @@ print(sorted({{m.partition(".")[0] for m in sys.modules}} & set({OPTIONAL})))
     assert run_python(code, cwd=tmp_path).strip() == "[]"
 
 
-@pytest.mark.parametrize(
-    ("package", "extra", "statement"),
-    [
-        ("gensim", "gensim", "graphembed.Node2Vec(8, trainer='gensim').fit(edges)"),
-        ("gensim", "gensim", "model.to_keyed_vectors()"),
-        ("pandas", "all", "model.set_output(transform='pandas').transform()"),
-        ("polars", "all", "model.set_output(transform='polars').transform()"),
-        ("pyarrow", "all", "graphembed.io.write_embedding('a.parquet', ids, vectors)"),
-        ("networkx", "all", "graphembed.datasets.load_karate()"),
-        ("matplotlib", "plot", "graphembed.plotting.plot_embedding(vectors)"),
-    ],
-)
-def test_missing_package_is_an_import_error_with_the_pip_command(
-    package: str, extra: str, statement: str, tmp_path: Path
-) -> None:
+NEEDY = {
+    "graphembed.Node2Vec(8, trainer='gensim').fit(edges)": ("gensim", "gensim"),
+    "model.to_keyed_vectors()": ("gensim", "gensim"),
+    "model.set_output(transform='pandas').transform()": ("pandas", "all"),
+    "model.set_output(transform='polars').transform()": ("polars", "all"),
+    "graphembed.io.write_embedding('a.parquet', ids, vectors)": ("pyarrow", "all"),
+    "graphembed.datasets.load_karate()": ("networkx", "all"),
+    "graphembed.plotting.plot_embedding(vectors)": ("matplotlib", "plot"),
+}
+
+
+@pytest.fixture(scope="module")
+def messages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """What every statement of NEEDY says where no optional package is installed."""
     code = f"""{BLOCK}
+import json
 import graphembed, graphembed.io, graphembed.datasets, graphembed.plotting
-edges = {EDGES}
-model = graphembed.Node2Vec(8, random_state=0).fit(edges)
-ids, vectors = model.node_ids_, model.embedding_
-try:
-    {statement}
-except ImportError as error:
-    print(error)
+edges, messages = {EDGES}, {{}}
+for statement in {list(NEEDY)}:
+    model = graphembed.Node2Vec(8, random_state=0).fit(edges)
+    ids, vectors = model.node_ids_, model.embedding_
+    try:
+        exec(statement)
+    except ImportError as error:
+        messages[statement] = str(error)
+print(json.dumps(messages))
 """
+    return json.loads(run_python(code, cwd=tmp_path_factory.mktemp("needy")))
+
+
+@pytest.mark.parametrize("statement", NEEDY)
+def test_missing_package_is_an_import_error_with_the_pip_command(
+    statement: str, messages: dict[str, str]
+) -> None:
+    package, extra = NEEDY[statement]
     expected = f"needs the package {package!r}, which is not installed: "
     expected += f"pip install 'graphembed[{extra}]'"
-    assert expected in run_python(code, cwd=tmp_path)
+    assert expected in messages[statement]
 
 
 def test_every_extra_that_a_message_names_installs_the_package() -> None:

@@ -256,7 +256,7 @@ def test_no_thread_is_left(graph):
     next(batches)
     del batches
     list(loader)
-    end = time.monotonic() + 5
+    end = time.monotonic() + 30
     while count_threads() > before and time.monotonic() < end:
         time.sleep(0.01)
     assert count_threads() == before
@@ -313,11 +313,13 @@ run = lambda: [batch.n_seeds for batch in loader]
 def interrupt(*_):
     raise KeyboardInterrupt
 
+def seconds(function):
+    started = time.perf_counter()
+    function()
+    return time.perf_counter() - started
+
 signal.signal(signal.SIGALRM, interrupt)
-run()
-started = time.perf_counter()
-run()
-usual = time.perf_counter() - started
+usual = min(seconds(run) for _ in range(5))  # one may be held up
 before, interrupted, worst = _thread._count(), 0, 0.0
 for _ in range(300):
     try:
@@ -326,7 +328,7 @@ for _ in range(300):
         signal.setitimer(signal.ITIMER_REAL, 0)
     except KeyboardInterrupt:
         interrupted += 1
-end = time.monotonic() + 5
+end = time.monotonic() + 30
 while _thread._count() > before and time.monotonic() < end:
     time.sleep(0.01)
 assert interrupted > 100, interrupted

@@ -463,6 +463,11 @@ WRONG_STATES = {
         lambda s: block_of(s).update(weights=["w"]) or s,
         "layer 'layers.1': the model has no parameter 'w'",
     ),
+    "a vector": (
+        lambda s: block_of(s).update(weights=["layers.1.bias"], bias=None) or s,
+        r"layer 'layers.1': layers\.1\.bias must be a matrix, got '1 dimensions'",
+    ),
+    "no name": (lambda s: block_of(s).update(bias=3) or s, "bias must be a str or None, got 3"),
     "no block": (lambda s: s["blocks"].update({"layers.1": 3}) or s, "'layers.1' must be a dict"),
     "method": (
         lambda s: block_of(s).update(method="eigh") or s,

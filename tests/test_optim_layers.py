@@ -6,7 +6,16 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from optim_helpers import Chain, gcn, graph, relative_error, run, seeded  # noqa: E402
+from optim_helpers import (  # noqa: E402
+    Chain,
+    exact_block,
+    gcn,
+    graph,
+    kronecker,
+    relative_error,
+    run,
+    seeded,
+)
 from torch import nn  # noqa: E402
 from torch.nn import functional as F  # noqa: E402, N812
 
@@ -253,3 +262,18 @@ def test_layers_whose_messages_flow_back_are_refused():
     with pytest.raises(ValueError, match=r"0 has flow='target_to_source'.*flip"):
         KFAC(model)
     KFAC(model, skip=["^0$"]).close()
+
+
+@pytest.mark.parametrize("loss", ["mse", "cross_entropy"])
+@pytest.mark.parametrize("heads", [2, 4])
+def test_heads_of_an_attention_layer_are_not_apart(loss, heads):
+    edges, x = graph()
+    model = seeded(lambda: Chain([GATConv(4, 3, heads=heads), GATConv(3 * heads, 3)]))
+    with pytest.warns(UserWarning, match="att_src"):
+        pre, outputs = run(model, x, edges, ROWS, loss=loss)
+    block = next(b for b in pre.blocks if b.name == "layers.0[0]")
+    wanted = exact_block(block, outputs, loss)
+    whole = relative_error(kronecker(block), wanted)
+    by_head = torch.block_diag(*[torch.ones(3, 3, dtype=torch.float64)] * heads)
+    block.g.value = block.g.value * by_head
+    assert whole < relative_error(kronecker(block), wanted)

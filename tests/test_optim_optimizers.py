@@ -81,7 +81,7 @@ def test_penalty_of_groups_comes_before():
         {"params": one.layers[0].parameters(), "weight_decay": 0.3},
         {"params": [p for layer in one.layers[1:] for p in layer.parameters()]},
     ]
-    train(one, KFACSGD(one, rows=ROWS, params=groups), x, edges)
+    train(one, KFACSGD(one, 0.03, rows=ROWS, params=groups), x, edges)
     optimizer = torch.optim.SGD(two.parameters(), lr=0.03, momentum=0.9)
     pre = KFAC(two, rows=ROWS, weight_decay=lambda name: 0.3 * name.startswith("layers.0"))
     pre.attach(optimizer)
@@ -93,7 +93,7 @@ def test_penalty_of_groups_comes_before():
 def test_closures_and_schedulers_work():
     edges, x = graph()
     one, two = gcn(), gcn()
-    first, second = KFACSGD(one, rows=ROWS), KFACSGD(two, rows=ROWS)
+    first, second = KFACSGD(one, 0.03, rows=ROWS), KFACSGD(two, 0.03, rows=ROWS)
     schedulers = [torch.optim.lr_scheduler.StepLR(o, 2, 0.5) for o in (first, second)]
 
     def closure():
@@ -141,7 +141,7 @@ def test_change_of_trace_is_that_of_the_formula():
             return "update"
 
     damping = 0.01
-    options = {"rows": ROWS, "cov_update_freq": 1, "damping": damping}
+    options = {"rows": ROWS, "interval_growth": 1.0, "damping": damping}
     traces = []
     with KFAC(model, 0.1, trace_rule=Watching(), **options) as pre:
         for _ in range(2):
@@ -252,7 +252,8 @@ def test_levenberg_marquardt_resumes_with_the_same_bits():
 
     def make(seed):
         model = gcn(seed=seed)
-        pre = KFAC(model, rows=ROWS, kl_clip=None, damping=LevenbergMarquardt(1e-3, interval=3))
+        damping = LevenbergMarquardt(1e-3, interval=3)
+        pre = KFAC(model, rows=ROWS, kl_clip=None, damping=damping, interval_growth=1.2)
         return model, torch.optim.SGD(model.parameters(), lr=0.5), pre
 
     def go_on(model, optimizer, pre, n_steps):

@@ -516,6 +516,17 @@ def test_nodes_that_no_label_can_reach_do_not_count_by_weights_either(make):
         torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-12)
 
 
+def test_nodes_that_no_label_can_reach_do_not_count_where_ways_are_too_many():
+    edges, x = graph()
+    more = torch.cat([edges, torch.tensor([[N_NODES, N_NODES + 1], [N_NODES + 1, N_NODES]])], 1)
+    found = []
+    for args in ((x, edges), (torch.cat([x, 9 * torch.ones(2, 4).double()]), more)):
+        model = seeded(lambda: Chain([SAGEConv(4, 3), *(SAGEConv(3, 3) for _ in range(6))]))
+        found.append(updates(run(model, *args, ROWS)[0]))
+    for a, b in zip(*found, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-12)
+
+
 # -- Invariances -------------------------------------------------------------------------------
 
 

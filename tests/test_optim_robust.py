@@ -248,13 +248,16 @@ def test_bfloat16_has_factors_in_single_precision():
 # -- Several processes -------------------------------------------------------------------------
 
 
-def rank(number, port, method, queue):
+DISTRIBUTED = ("cholesky", "dual")
+
+
+def rank(number, port, queue):
     torch.set_num_threads(1)
     torch.distributed.init_process_group(
         "gloo", init_method=f"tcp://127.0.0.1:{port}", rank=number, world_size=2
     )
     try:
-        queue.put((number, distributed_steps(number, method)))
+        queue.put((number, {method: distributed_steps(number, method) for method in DISTRIBUTED}))
     finally:
         torch.distributed.destroy_process_group()
 
@@ -277,24 +280,29 @@ def distributed_steps(number, method):
     return [p.detach().tolist() for p in model.parameters()]
 
 
-@pytest.mark.distributed
-@pytest.mark.parametrize("method", ["cholesky", "dual"])
-def test_two_processes_are_one(method):
+@pytest.fixture(scope="module")
+def found_by_ranks():
+    """Parameters that two processes find, by every method: one start of them for all."""
     with socket.socket() as place:
         place.bind(("127.0.0.1", 0))
         port = place.getsockname()[1]
     context = multiprocessing.get_context("spawn")
     queue = context.Queue()
-    processes = [
-        context.Process(target=rank, args=(number, port, method, queue)) for number in range(2)
-    ]
+    processes = [context.Process(target=rank, args=(number, port, queue)) for number in range(2)]
     for process in processes:
         process.start()
     found = dict(queue.get(timeout=120) for _ in processes)
     for process in processes:
         process.join(timeout=60)
         assert process.exitcode == 0
-    assert found[0] == found[1]
+    return found
+
+
+@pytest.mark.distributed
+@pytest.mark.parametrize("method", DISTRIBUTED)
+def test_two_processes_are_one(method, found_by_ranks):
+    first, second = (found_by_ranks[number][method] for number in range(2))
+    assert first == second
     alone = distributed_steps(None, method)
-    for a, b in zip(found[0], alone, strict=True):
+    for a, b in zip(first, alone, strict=True):
         torch.testing.assert_close(torch.tensor(a), torch.tensor(b), rtol=1e-9, atol=1e-12)

@@ -83,7 +83,8 @@ def test_every_format_gives_the_lists_of_python(tables, capsys, suffix):
         assert [score for _, score in lists[user]] == pytest.approx(values, rel=1e-6)
 
 
-def test_parquet_in_and_out(tables, tmp_path, capsys):
+def test_parquet_in_and_out(tables, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("graphembed.cli._recsys._USERS_PER_BLOCK", 7)
     pandas = pytest.importorskip("pandas")
     frame = pandas.read_csv(tables[".csv"]).rename(columns={"user": "who", "item": "what"})
     frame.to_parquet(tmp_path / "table.parquet")
@@ -95,6 +96,12 @@ def test_parquet_in_and_out(tables, tmp_path, capsys):
     assert lists.columns.tolist() == ["user", "item", "rank", "score"]
     assert len(lists) == 180
     assert lists["rank"].tolist() == [1, 2, 3] * 60
+    assert run("recommend", tmp_path / "table.parquet", *args[:-2]) == 0
+    printed = read_lists(capsys.readouterr().out)
+    for user, rows in lists.groupby("user"):
+        items, scores = zip(*printed[str(user)], strict=True)
+        assert rows["item"].astype(str).tolist() == list(items)
+        assert rows["score"].tolist() == pytest.approx(scores, rel=1e-6)
 
 
 def test_outputs_say_the_same(tables, tmp_path):

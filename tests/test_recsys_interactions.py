@@ -3,6 +3,7 @@
 import gzip
 import os
 import pickle
+import re
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 
 from graphembed.exceptions import FileFormatError
 from graphembed.graph import Graph
-from graphembed.recsys import Interactions
+from graphembed.recsys import Interactions, _text
 
 DATA = Path(os.environ.get("GRAPHEMBED_DATA", "nowhere"))
 USERS = ["bob", "ann", "bob", "cem"]
@@ -315,9 +316,36 @@ def test_weights_in_scientific_notation(tmp_path):
     assert data.matrix.data.tolist() == [324660.0, 57.0]
 
 
+@settings(deadline=None, max_examples=150)
+@given(
+    st.lists(
+        st.one_of(
+            st.decimals(0, 10**8, allow_nan=False, places=4).map(str),
+            st.floats(0, 1e9).map(repr),
+            st.integers(0, 10**20).map(str),
+            st.sampled_from(
+                [".5", "5.", "0.0", "007.5", "1e3", "+2", "-0.25", "123456789.1234567"]
+            ),
+        ),
+        min_size=1,
+    )
+)
+def test_numbers_are_those_of_python(words):
+    blob = ("\n".join(words) + "\n").encode()
+    fields, _ = _text.split_blanks(_text.Piece(Path("file"), 1, np.frombuffer(blob, np.uint8)))
+    assert _text.parse_numbers(fields, "a number").tolist() == [float(word) for word in words]
+
+
+@pytest.mark.parametrize("word", ["1.2.3", ".", "1,5", "1.x", "--1", "0x1p3"])
+def test_what_is_no_number(word):
+    piece = _text.Piece(Path("file"), 1, np.frombuffer(f"1.5\n{word}\n".encode(), np.uint8))
+    with pytest.raises(FileFormatError, match="file, line 2: a number wanted, got"):
+        _text.parse_numbers(_text.split_blanks(piece)[0], "a number wanted")
+
+
 def test_recbole(tmp_path):
     head = "user_id:token\titem_id:token\trating:float\ttimestamp:float\tnote:token_seq\n"
-    path = write(tmp_path, head + "1\tB07 x\t4\t881250949\tgood one\n2\tB07 x\t5\t881250950\t\n")
+    path = write(tmp_path, head + '1\tB07 x\t4\t881250949\t"good one\n2\tB07 x\t5\t881250950\t\n')
     data = Interactions.from_recbole(path)
     assert entries(data) == {(1, "B07 x", 4, 881250949), (2, "B07 x", 5, 881250950)}
     assert not Interactions.from_recbole(path, rating=None).is_weighted
@@ -395,9 +423,7 @@ def test_text_comes_back_whatever_the_pieces(tmp_path_factory, rows, delimiter, 
         patch.setattr("graphembed.recsys._text._PIECE", piece)
         data = Interactions.from_movielens(path)
     users, items, ratings, times = zip(*rows, strict=True)
-    canonical = all(str(int(x)) == x for x in items if x.lstrip("-").isdigit()) and all(
-        x.lstrip("-").isascii() and x.lstrip("-").isdigit() for x in items
-    )
+    canonical = all(re.fullmatch(r"0|-?[1-9][0-9]*", item) for item in items)
     wanted = Interactions.from_arrays(
         list(users), [int(x) for x in items] if canonical else list(items), ratings, times
     )

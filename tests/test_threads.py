@@ -45,12 +45,15 @@ def threads_left():
 def interrupt(*_):
     raise KeyboardInterrupt
 
+def seconds(function):
+    started = time.perf_counter()
+    function()
+    return time.perf_counter() - started
+
 signal.signal(signal.SIGALRM, interrupt)
 for run in (kernels, reading):
     files = []
-    started = time.perf_counter()
-    run()
-    usual = time.perf_counter() - started
+    usual = min(seconds(run) for _ in range(5))  # one may be held up
     interrupted = 0
     for _ in range(300):
         try:
@@ -110,7 +113,7 @@ def test_an_error_of_a_kernel_stops_the_others() -> None:
         begun.append(begin)
         if begin == 0:
             raise IndexError("of the kernel")
-        time.sleep(0.01)
+        time.sleep(0.2)  # time for the error to be seen where cores are busy
 
     with pytest.raises(IndexError, match="of the kernel"):
         _threads._run_in_python_threads(kernel, 0, 1000, 2)

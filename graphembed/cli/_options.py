@@ -246,7 +246,7 @@ def add_model_options(parser: Parser) -> None:
         "--lr",
         metavar="X",
         type=POSITIVE,
-        help="step size (default: 0.01, of gat 0.005; of kfac and thor 0.03, of ngd 0.1)",
+        help="step size (default: 0.01, of gat 0.005; of kfac and thor 0.05, of ngd 0.1)",
     )
     add(
         "--weight-decay",

@@ -55,7 +55,7 @@ def recommend(args: argparse.Namespace) -> None:
         users = users[model.train_.user_index(_typed(args.users, users))]
     write = _WRITERS[".csv" if args.output is None else args.output.suffix.lower()]
     with _opened(args.output) as file:
-        write(file, _lists(model, users, args))
+        write(file, _blocks(model, users, args))
     if args.output is not None:
         print(f"{args.output}: lists of {args.k} items for {len(users):,} users")
 
@@ -166,18 +166,22 @@ def _typed(texts: list[str], ids: Any) -> list[Any]:
 
 # ---------------------------------------------------------------- lists
 
-_List = tuple[Any, list[Any], list[float]]  # a user, items, scores
+_Block = tuple[Any, Any, Any]  # users; items and scores, a row for each user
 
 
-def _lists(model: Any, users: Any, args: argparse.Namespace) -> Iterator[_List]:
-    """Recommend block by block; lists that are too short end where there is no more item."""
+def _blocks(model: Any, users: Any, args: argparse.Namespace) -> Iterator[_Block]:
+    """Recommend to some users after the other."""
     for start in range(0, len(users), _USERS_PER_BLOCK):
         block = users[start : start + _USERS_PER_BLOCK]
-        items, scores = model.recommend(block, k=args.k, filter_seen=args.filter_seen)
-        held = np.isfinite(scores).sum(axis=1).tolist()
-        for user, row, values, count in zip(
-            block.tolist(), items.tolist(), scores.tolist(), held, strict=True
-        ):
+        yield block, *model.recommend(block, k=args.k, filter_seen=args.filter_seen)
+
+
+def _rows(blocks: Iterator[_Block]) -> Iterator[tuple[Any, list[Any], list[float]]]:
+    """Users with their items and scores; a list ends where there is no more item."""
+    for users, items, scores in blocks:
+        counts = np.isfinite(scores).sum(axis=1).tolist()
+        columns = (users.tolist(), items.tolist(), scores.tolist(), counts)
+        for user, row, values, count in zip(*columns, strict=True):
             yield user, row[:count], values[:count]
 
 
@@ -196,43 +200,44 @@ def _opened(path: Path | None) -> Iterator[IO[Any]]:
                 yield text
 
 
-def _write_csv(file: IO[str], lists: Iterator[_List], delimiter: str = ",") -> None:
+def _write_csv(file: IO[str], blocks: Iterator[_Block], delimiter: str = ",") -> None:
     writer = csv.writer(file, delimiter=delimiter, lineterminator="\n")
     writer.writerow(["user", "item", "rank", "score"])
-    for user, items, scores in lists:
+    for user, items, scores in _rows(blocks):
         rows = enumerate(zip(items, scores, strict=True), 1)
         writer.writerows((user, item, rank, f"{score:.7g}") for rank, (item, score) in rows)
 
 
-def _write_tsv(file: IO[str], lists: Iterator[_List]) -> None:
-    _write_csv(file, lists, "\t")
+def _write_tsv(file: IO[str], blocks: Iterator[_Block]) -> None:
+    _write_csv(file, blocks, "\t")
 
 
-def _write_jsonl(file: IO[str], lists: Iterator[_List]) -> None:
-    for user, items, scores in lists:
+def _write_jsonl(file: IO[str], blocks: Iterator[_Block]) -> None:
+    for user, items, scores in _rows(blocks):
         line = {"user": user, "items": items, "scores": scores}
         file.write(json.dumps(line, ensure_ascii=False) + "\n")
 
 
-def _write_parquet(file: IO[bytes], lists: Iterator[_List]) -> None:
+def _write_parquet(file: IO[bytes], blocks: Iterator[_Block]) -> None:
     pyarrow = import_optional("pyarrow", extra="recsys")
     parquet = import_optional("pyarrow.parquet", extra="recsys")
-    rows = [
-        (user, item, rank, score)
-        for user, items, scores in lists
-        for rank, (item, score) in enumerate(zip(items, scores, strict=True), 1)
-    ]
-    users, items, ranks, scores = zip(*rows, strict=True) if rows else ((), (), (), ())
-    columns = {
-        "user": pyarrow.array(users),
-        "item": pyarrow.array(items),
-        "rank": pyarrow.array(ranks, pyarrow.int32()),
-        "score": pyarrow.array(scores, pyarrow.float32()),
-    }
-    parquet.write_table(pyarrow.table(columns), file)
+    writer = None
+    for users, items, scores in blocks:
+        row, rank = np.nonzero(np.isfinite(scores))
+        columns = {
+            "user": pyarrow.array(users[row]),
+            "item": pyarrow.array(items[row, rank]),
+            "rank": pyarrow.array(rank + 1, pyarrow.int32()),
+            "score": pyarrow.array(scores[row, rank]),
+        }
+        table = pyarrow.table(columns)
+        writer = writer or parquet.ParquetWriter(file, table.schema)
+        writer.write_table(table)
+    if writer is not None:
+        writer.close()
 
 
-_WRITERS: dict[str, Callable[[Any, Iterator[_List]], None]] = {
+_WRITERS: dict[str, Callable[[Any, Iterator[_Block]], None]] = {
     ".csv": _write_csv,
     ".tsv": _write_tsv,
     ".jsonl": _write_jsonl,

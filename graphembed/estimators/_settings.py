@@ -23,7 +23,7 @@ from graphembed.samplers.neighbors import fanouts_like
 
 MONITORS: Final = ("loss", "accuracy", "both")
 # Step sizes of optimizers on preconditioned gradients, which are of another size: for every model.
-SECOND_ORDER: Final[Mapping[str, float]] = {"kfac": 0.03, "ngd": 0.1, "thor": 0.03}
+SECOND_ORDER: Final[Mapping[str, float]] = {"kfac": 0.05, "ngd": 0.1, "thor": 0.05}
 _EPOCHS_WITHOUT_STOPPING = 200
 _FIRST_FANOUT, _OTHER_FANOUT = 15, 10
 

@@ -97,7 +97,7 @@ class PinSageConv(nn.Module):  # type: ignore[misc]
         return F.normalize(z, dim=1)
 
     def _pool(self, matrix: SparseMatrix, hidden: Tensor) -> Tensor:
-        """n of every target."""
+        """What n is of every target."""
         if self.pooling == "max":
             return aggregate(matrix, hidden, "max")
         if self.pooling == "mean":

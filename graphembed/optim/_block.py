@@ -19,7 +19,7 @@ from graphembed.optim._trace_rule import TraceRule
 
 METHODS = ("auto", "dual", "cholesky", "eigh", "thor")
 _DENSE_DIM = 512  # up to here a dense Cholesky factorisation costs next to nothing
-_DUAL_ROWS = 1024
+_DUAL_DIM = 2048  # beyond, a step costs more than in blocks, and on CiteSeer gains nothing
 
 
 @dataclass
@@ -288,7 +288,7 @@ class Block:
         if state["g_inverse"] is not None:
             self.g_inverse = BlockInverse(**state["g_inverse"])
 
-    def write(self, value: Tensor, scale: Tensor | float | None = None) -> None:
+    def write(self, value: Tensor, scale: Tensor | None = None) -> None:
         """Put a matrix, times `scale`, in the place of the gradients."""
         widths = [
             1 if parameter.dim() == 1 else parameter.shape[1] for parameter in self.parameters
@@ -316,12 +316,12 @@ def choose_method(d_in: int, n_rows: int) -> str:
     Returns
     -------
     str
-        "cholesky" where it is small, "dual" where the rows are fewer than half the columns, and
-        "thor" otherwise.
+        "cholesky" where it is small, "dual" where it is not large and the rows are fewer than half
+        the columns, and "thor" otherwise.
     """
     if d_in <= _DENSE_DIM:
         return "cholesky"
-    return "dual" if 2 * n_rows <= d_in and n_rows <= _DUAL_ROWS else "thor"
+    return "dual" if d_in <= _DUAL_DIM and 2 * n_rows <= d_in else "thor"
 
 
 def _moved(state: Any, device: torch.device) -> Any:

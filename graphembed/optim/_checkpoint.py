@@ -9,9 +9,14 @@ import torch
 from torch import Tensor, nn
 
 from graphembed.optim._block import METHODS, Block
-
-Shape = tuple[int | None, ...]
-_DTYPES = (torch.float32, torch.float64)
+from graphembed.optim._state_checks import (
+    Shape,
+    expect,
+    expect_keys,
+    expect_tensor,
+    is_count,
+    is_interval,
+)
 
 
 @dataclass(frozen=True)
@@ -75,11 +80,11 @@ def read(
             "KFAC.load_state_dict: state must be a dict from KFAC.state_dict(), got "
             f"{type(state).__name__}"
         )
-    _keys(state, ("n_steps", "interval", "damping", "generator", "blocks"), "the state")
+    expect_keys(state, ("n_steps", "interval", "damping", "generator", "blocks"), "the state")
     n_steps, interval, saved = state["n_steps"], state["interval"], state["blocks"]
-    _expect(_is_count(n_steps), "n_steps", "an int >= 0", n_steps)
-    _expect(_is_interval(interval), "interval", "a number >= 1 and an int >= 0", interval)
-    _expect(isinstance(saved, Mapping), "blocks", "a dict", saved)
+    expect(is_count(n_steps), "n_steps", "an int >= 0", n_steps)
+    expect(is_interval(interval), "interval", "a number >= 1 and an int >= 0", interval)
+    expect(isinstance(saved, Mapping), "blocks", "a dict", saved)
     known, seen = set(layers), set[str]()
     blocks = {}
     for key, block_state in saved.items():
@@ -96,7 +101,7 @@ def read(
         for t in (b.g.value, *_tensors(b.a.state()))
         if t is not None
     }
-    _expect(len(dtypes) <= 1, "blocks", "of one dtype", ", ".join(sorted(map(str, dtypes))))
+    expect(len(dtypes) <= 1, "blocks", "of one dtype", ", ".join(sorted(map(str, dtypes))))
     _expect_damping(state["damping"], blocks)
     return Saved(
         n_steps,
@@ -112,47 +117,47 @@ def _block(
 ) -> Block:
     """One block; `seen` are the parameters of those before it."""
     where = f"layer {key!r}"
-    _expect(isinstance(state, Mapping), where, "a dict", state)
-    _keys(state, _FIELDS, where)
-    weights, bias = state["weights"], state["bias"]
-    is_list = isinstance(weights, (list, tuple)) and all(isinstance(name, str) for name in weights)
-    _expect(is_list, f"{where}: weights", "a list of str", weights)
-    names = [*weights, *([] if bias is None else [bias])]
-    parameters = dict(model.named_parameters())
-    for name in names:
-        if name not in parameters:
-            raise ValueError(f"KFAC.load_state_dict: {where}: the model has no parameter {name!r}")
-        _expect(name not in seen, f"{where}: {name}", "in one block only", "another with it")
+    expect(isinstance(state, Mapping), where, "a dict", state)
+    expect_keys(state, _FIELDS, where)
+    weights = _parameters(where, state, model)
+    for name in weights:
+        expect(name not in seen, f"{where}: {name}", "in one block only", "another with it")
         seen.add(name)
-    _expect(bool(names), f"{where}: weights", "at least one, or a bias", "none")
     own = METHODS[1:] if method == "auto" else (method,)
-    _expect(
-        state["method"] in own, f"{where}: method", " or ".join(map(repr, own)), state["method"]
-    )
-    _expect(
-        _is_count(state["block_size"], 1),
-        f"{where}: block_size",
-        "an int >= 1",
-        state["block_size"],
-    )
-    if state["method"] == "thor":
-        _expect(
-            state["block_size"] == block_size,
-            f"{where}: block_size",
-            block_size,
-            state["block_size"],
-        )
-    block = Block(
-        key,
-        [parameters[name] for name in weights],
-        None if bias is None else parameters[bias],
-        state["method"],
-        state["block_size"],
-        0,
-    )
+    method, size = state["method"], state["block_size"]
+    expect(method in own, f"{where}: method", " or ".join(map(repr, own)), method)
+    expect(is_count(size, 1), f"{where}: block_size", "an int >= 1", size)
+    is_same = method != "thor" or size == block_size
+    expect(is_same, f"{where}: block_size", block_size, size)
+    bias = state["bias"]
+    matrices = [parameter for name, parameter in weights.items() if name != bias]
+    block = Block(key, matrices, None if bias is None else weights[bias], method, size, 0)
     _expect_factors(where, state, block)
     block.load(dict(state))
     return block
+
+
+def _parameters(where: str, state: Mapping[str, Any], model: nn.Module) -> dict[str, Tensor]:
+    """The weights of a block, and its bias as the last one, by their names."""
+    names, bias = state["weights"], state["bias"]
+    is_list = isinstance(names, (list, tuple)) and all(isinstance(name, str) for name in names)
+    expect(is_list, f"{where}: weights", "a list of str", names)
+    expect(bias is None or isinstance(bias, str), f"{where}: bias", "a str or None", bias)
+    names = [*names, *([] if bias is None else [bias])]
+    expect(bool(names), f"{where}: weights", "one at least, or a bias", names)
+    known = dict(model.named_parameters())
+    found: dict[str, Tensor] = {}
+    for name in names:
+        if name not in known:
+            raise ValueError(f"KFAC.load_state_dict: {where}: the model has no parameter {name!r}")
+        expect(name not in found, f"{where}: {name}", "named once", "it twice")
+        n_dims, n_rows = known[name].dim(), known[name].shape[0]
+        wish = "a vector" if name == bias else "a matrix"
+        expect(n_dims == 1 + (name != bias), f"{where}: {name}", wish, f"{n_dims} dimensions")
+        first = next(iter(found.values()), known[name])
+        expect(n_rows == len(first), f"{where}: {name}", f"of {len(first)} rows", n_rows)
+        found[name] = known[name]
+    return found
 
 
 _FIELDS = (
@@ -174,13 +179,13 @@ _FIELDS = (
 def _expect_factors(where: str, state: Mapping[str, Any], block: Block) -> None:
     """Check the numbers of a block against the shapes that its parameters give."""
     for name in ("n_updates", "n_inversions"):
-        _expect(_is_count(state[name]), f"{where}: {name}", "an int >= 0", state[name])
-    _expect(
+        expect(is_count(state[name]), f"{where}: {name}", "an int >= 0", state[name])
+    expect(
         isinstance(state["is_frozen"], bool), f"{where}: is_frozen", "a bool", state["is_frozen"]
     )
     inverted = state["inverted"]
     is_pair = isinstance(inverted, (list, tuple)) and len(inverted) == 2
-    _expect(inverted is None or is_pair, f"{where}: inverted", "None or a pair", inverted)
+    expect(inverted is None or is_pair, f"{where}: inverted", "None or a pair", inverted)
     a: Any = block.a
     g_shape = (block.g.n_blocks, block.g.block_size, block.g.block_size)
     a_shape: Shape = (None, block.d_in)
@@ -188,13 +193,13 @@ def _expect_factors(where: str, state: Mapping[str, Any], block: Block) -> None:
     if block.method != "dual":
         a_name, a_shape = "value", (a.n_blocks, a.block_size, a.block_size)
     has_none = state["n_updates"] == 0
-    _keys(state["a"], a.state(), f"{where}: a")
-    _keys(state["g"], ("value",), f"{where}: g")
-    _expect_tensor(f"{where}: a: {a_name}", state["a"][a_name], a_shape, may_be_none=has_none)
-    _expect_tensor(f"{where}: g: value", state["g"]["value"], g_shape, may_be_none=has_none)
+    expect_keys(state["a"], a.state(), f"{where}: a")
+    expect_keys(state["g"], block.g.state(), f"{where}: g")
+    expect_tensor(f"{where}: a: {a_name}", state["a"][a_name], a_shape, may_be_none=has_none)
+    expect_tensor(f"{where}: g: value", state["g"]["value"], g_shape, may_be_none=has_none)
     if block.method == "dual":
         most = state["a"]["max_rows"]
-        _expect(_is_count(most, 1), f"{where}: a: max_rows", "an int >= 1", most)
+        expect(is_count(most, 1), f"{where}: a: max_rows", "an int >= 1", most)
     shapes: dict[str, Shape] = {"value": a_shape}
     if block.method == "dual":
         shapes = {"vectors": a_shape, "values": (None,), "damping": ()}
@@ -203,29 +208,29 @@ def _expect_factors(where: str, state: Mapping[str, Any], block: Block) -> None:
         shapes = {"qa": (d_in, d_in), "qg": (d_out, d_out), "inverse": (d_out, d_in)}
     for field, wanted in (("a_inverse", shapes), ("g_inverse", {"value": g_shape})):
         if state[field] is not None:
-            _keys(state[field], wanted, f"{where}: {field}")
+            expect_keys(state[field], wanted, f"{where}: {field}")
             for name, shape in wanted.items():
-                _expect_tensor(f"{where}: {field}: {name}", state[field][name], shape)
+                expect_tensor(f"{where}: {field}: {name}", state[field][name], shape)
 
 
 def _expect_damping(state: Any, blocks: Mapping[str, Block]) -> None:
     """Check what a `LevenbergMarquardt` has saved."""
     if state is None:
         return
-    _keys(state, ("value", "ratio", "before"), "damping")
+    expect_keys(state, ("value", "ratio", "before"), "damping")
     value, before = state["value"], state["before"]
     is_number = isinstance(value, (int, float)) and value > 0
-    _expect(is_number, "damping: value", "a number > 0", value)
+    expect(is_number, "damping: value", "a number > 0", value)
     if before is None:
         return
     is_pair = isinstance(before, (list, tuple)) and len(before) == 2
-    _expect(is_pair and isinstance(before[1], Mapping), "damping: before", "a pair", before)
+    expect(is_pair and isinstance(before[1], Mapping), "damping: before", "a pair", before)
     for key, pair in before[1].items():
-        _expect(key in blocks, "damping: before", "of the layers in blocks", key)
-        _expect(len(pair) == 2, f"damping: before: {key}", "two Tensors", pair)
+        expect(key in blocks, "damping: before", "of the layers in blocks", key)
+        expect(len(pair) == 2, f"damping: before: {key}", "two Tensors", pair)
         for tensor in pair:
             shape = (blocks[key].d_out, blocks[key].d_in)
-            _expect_tensor(f"damping: before: {key}", tensor, shape, dtypes=None)
+            expect_tensor(f"damping: before: {key}", tensor, shape, dtypes=None)
 
 
 def _draws(state: Any, model: nn.Module) -> Tensor | None:
@@ -233,7 +238,7 @@ def _draws(state: Any, model: nn.Module) -> Tensor | None:
     if state is None:
         return None
     is_state = isinstance(state, Tensor) and state.dtype == torch.uint8 and state.dim() == 1
-    _expect(is_state, "generator", "a Tensor of uint8", state)
+    expect(is_state, "generator", "a Tensor of uint8", state)
     generator = torch.Generator(device=next(model.parameters()).device)
     found: Tensor = state.cpu()
     if len(found) != len(generator.get_state()):
@@ -249,50 +254,3 @@ def _draws(state: Any, model: nn.Module) -> Tensor | None:
 
 def _tensors(state: Mapping[str, Any]) -> list[Tensor]:
     return [value for value in state.values() if isinstance(value, Tensor)]
-
-
-def _is_count(value: Any, low: int = 0) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= low
-
-
-def _is_interval(value: Any) -> bool:
-    if not (isinstance(value, (list, tuple)) and len(value) == 2):
-        return False
-    return isinstance(value[0], (int, float)) and value[0] >= 1 and _is_count(value[1])
-
-
-def _keys(state: Any, wanted: Iterable[str], where: str) -> None:
-    """Check that a part of the state is a dict of these fields."""
-    _expect(isinstance(state, Mapping), where, "a dict", state)
-    for name in wanted:
-        if name not in state:
-            raise ValueError(f"KFAC.load_state_dict: {where} has no field {name!r}")
-    for name in state:
-        if name not in wanted:
-            raise ValueError(f"KFAC.load_state_dict: {where} has an unknown field {name!r}")
-
-
-def _expect_tensor(
-    where: str,
-    value: Any,
-    shape: Shape,
-    *,
-    may_be_none: bool = False,
-    dtypes: tuple[torch.dtype, ...] | None = _DTYPES,
-) -> None:
-    if value is None and may_be_none:
-        return
-    wish = f"a Tensor of shape {tuple('m' if n is None else n for n in shape)}"
-    _expect(isinstance(value, Tensor), where, wish, value)
-    fits = value.dim() == len(shape) and all(
-        n is None or n == m for n, m in zip(shape, value.shape, strict=True)
-    )
-    _expect(fits, where, wish, tuple(value.shape))
-    if dtypes is not None:
-        _expect(value.dtype in dtypes, where, "of float32 or float64", value.dtype)
-
-
-def _expect(is_right: bool, where: str, wish: Any, value: Any) -> None:
-    if not is_right:
-        found = type(value).__name__ if isinstance(value, (Tensor, Mapping, nn.Module)) else value
-        raise ValueError(f"KFAC.load_state_dict: {where} must be {wish}, got {found!r}")

@@ -23,7 +23,7 @@ class Options:
     lr: Schedule | None = None
     _: KW_ONLY
     rows: Tensor | None = None
-    damping: Schedule = 1e-3
+    damping: Schedule = 5e-4
     ema: Schedule = 0.95
     cov_update_freq: int = 1
     inv_update_freq: int = 1
@@ -32,13 +32,13 @@ class Options:
     loss_scale: float | Callable[[], float] = 1.0
     loss: str = "cross_entropy"
     method: str = "auto"
-    block_size: int = 128
+    block_size: int = 32
     kl_clip: float | Callable[[int], float | None] | None = 1e-3
     weight_decay: float | Callable[[str], float] = 0.0
     skip: Iterable[str] = ()
     unlabeled_weight: float = 0.0
     trace_rule: TraceRule | None = None
-    interval_growth: float = 1.2
+    interval_growth: float = 1.5
     seed: int = 0
     process_group: Any = None
 

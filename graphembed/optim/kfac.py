@@ -40,7 +40,7 @@ class KFAC(Options):
         Rows of the output that the loss is the mean of; by default all, as on restricted blocks and
         mini-batches. A number that is there twice counts twice, as in ``output[rows]``. May be set
         anew before any pass: ``pre.rows = mask``.
-    damping : float or callable, default=1e-3
+    damping : float or callable, default=5e-4
         lambda: what is added to the eigenvalues of ``A (x) G``; as a callable, of the step.
     ema : float or callable, default=0.95
         Decay of the running averages of A and G at every update; as a callable, of the step. The
@@ -68,8 +68,9 @@ class KFAC(Options):
         How A is inverted: by the Gram matrix of its rows where these are fewer than its columns
         (all labelled nodes of Cora are 140, its features 1433); by a Cholesky factorisation; by the
         eigenvectors of A and G, with damping that is not split; or in diagonal blocks (Chen et al.
-        2021). "auto" takes Cholesky up to 512 columns, then "dual" if it can, then "thor".
-    block_size : int, default=128
+        2021). "auto" takes Cholesky up to 512 columns; then "dual" up to 2048, if rows are fewer
+        than half of them; else "thor".
+    block_size : int, default=32
         Width of the blocks of "thor".
     kl_clip : float, callable or None, default=1e-3
         Largest ``lr^2 <v, V>`` of a step v; longer ones are scaled down. None: no limit. As a
@@ -85,9 +86,9 @@ class KFAC(Options):
         "empirical", whose gradients do.
     trace_rule : TraceRule, optional
         Which blocks are updated at all, and which never again.
-    interval_growth : float, default=1.2
+    interval_growth : float, default=1.5
         Factor of `cov_update_freq` after every update, up to a hundred steps: curvature changes
-        most in the first steps, 20 updates fall to the first 200. 1: always the same.
+        most in the first steps, 11 updates fall to the first 200. 1: always the same.
     seed : int, default=0
         Of the drawn targets. Torch's own generators are left alone.
     process_group : optional
@@ -262,20 +263,18 @@ class KFAC(Options):
             for name, parameter in self.model.named_parameters():
                 yield parameter, decay(name) if callable(decay) else decay
 
-    def _trust_region(self, pairs: list[tuple[Block, Tensor, Tensor]]) -> Tensor | float | None:
+    def _trust_region(self, pairs: list[tuple[Block, Tensor, Tensor]]) -> Tensor | None:
         """Nu = min(1, sqrt(kl_clip / (lr^2 <v, V>))) (Ba et al. 2017, section 5)."""
         limit = self._at("kl_clip", self.n_steps)
         if limit is None or not pairs:
             return None
-        total: Any = 0.0
+        total: Any = None
         for block, gradient, value in pairs:
             product = torch.dot(value.flatten(), gradient.to(value.dtype).flatten())
-            # Elsewhere a number would have to be waited for.
-            total += self._rate(block) ** 2 * (float(product) if product.is_cpu else product)
-        if isinstance(total, float):
-            return (self.kl_clip / total) ** 0.5 if total > self.kl_clip else None
-        # 1 / sqrt(0) is infinite, and more than enough.
-        return total.clamp(min=0).div(limit).rsqrt().clamp(max=1)
+            product.mul_(self._rate(block) ** 2 / limit)
+            total = product if total is None else total.add_(product)
+        scale: Tensor = total.clamp_(min=1).rsqrt_()
+        return scale
 
     def _rate(self, block: Block) -> float:
         """Step size of a block: of the optimizer, the largest that its parameters have."""

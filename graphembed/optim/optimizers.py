@@ -104,7 +104,7 @@ class KFACSGD(_Preconditioned, torch.optim.SGD):  # type: ignore[misc]
     ----------
     model : torch.nn.Module
         As in `KFAC`.
-    lr : float, default=0.03
+    lr : float, default=0.05
         Step size.
     momentum : float, default=0.9
         Of the preconditioned gradients.
@@ -122,7 +122,7 @@ class KFACSGD(_Preconditioned, torch.optim.SGD):  # type: ignore[misc]
     def __init__(
         self,
         model: nn.Module,
-        lr: float = 0.03,
+        lr: float = 0.05,
         *,
         momentum: float = 0.9,
         nesterov: bool = False,
@@ -170,13 +170,13 @@ class THOR(KFACSGD):
     ----------
     model : torch.nn.Module
         As in `KFAC`.
-    lr : float, default=0.03
+    lr : float, default=0.05
         Step size.
     **options : Any
         Of `KFACSGD` and `KFAC`; by default ``method="thor", trace_rule=TraceRule()``.
     """
 
-    def __init__(self, model: nn.Module, lr: float = 0.03, **options: Any) -> None:
+    def __init__(self, model: nn.Module, lr: float = 0.05, **options: Any) -> None:
         rarely: dict[str, Any] = {"method": "thor", "trace_rule": TraceRule()}
         super().__init__(model, lr, **rarely | options)
 

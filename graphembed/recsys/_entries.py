@@ -114,9 +114,12 @@ def merge(entries: Entries, duplicates: str) -> tuple[sp.csr_matrix, Array | Non
     keys = users.astype(np.int64) * n_items + items
     order = None
     if not (keys[1:] > keys[:-1]).all():
-        order = np.argsort(keys, kind="stable") if times is None else np.lexsort((times, keys))
+        order = np.argsort(keys, kind="stable")
         keys = keys[order]
     repeated = keys[1:] == keys[:-1]
+    if times is not None and order is not None and repeated.any():
+        tied = np.flatnonzero(np.append(repeated, False) | np.append(False, repeated))
+        order[tied] = order[tied][np.lexsort((times[order[tied]], keys[tied]))]
     if repeated.any() and duplicates == "error":
         k = int(np.argmax(repeated))
         raise ValueError(

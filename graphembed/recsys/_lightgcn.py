@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -72,7 +73,6 @@ class Training:
     ) -> None:
         self._settings, self._matrix, self._seed, self._device = settings, matrix, seed, device
         self._n_users, self._n_items = matrix.shape
-        self._seen = SeenItems(matrix)
         self._adjacency = normalized_adjacency(matrix).to(device)
         first = torch.empty(sum(matrix.shape), settings.n_components).normal_(std=_INIT_STD)
         self.table = first.to(device).requires_grad_()
@@ -115,6 +115,10 @@ class Training:
     def _forward(self) -> Tensor:
         return self._combine(propagate(self._adjacency, self.table, self._settings.n_layers))
 
+    @cached_property
+    def _seen_items(self) -> SeenItems:
+        return SeenItems(self._matrix)
+
     # -- Losses of the steps of an epoch, with the number of interactions of each ------------
 
     def _losses(self, generator: np.random.Generator) -> Iterator[tuple[Tensor, int]]:
@@ -127,7 +131,7 @@ class Training:
     def _pairwise(self, generator: np.random.Generator) -> Iterator[tuple[Tensor, int]]:
         """Each interaction against an item that the user has not had."""
         for users, items in self._batches_of_pairs(generator):
-            negatives = self._seen.draw_unseen(users, 1, generator)[:, 0]
+            negatives = self._seen_items.draw_unseen(users, 1, generator)[:, 0]
             kept = negatives >= 0  # not so where a user has had everything
             if not kept.any():
                 continue

@@ -82,6 +82,7 @@ class _Columns(NamedTuple):
 
     width: int
     delimiter: str
+    quotes: bool
     user: int
     item: int
     rating: int
@@ -94,7 +95,7 @@ def _read_columns(path: Path, pieces: Iterator[Piece], where: _Columns, like: Un
     times: list[Array] = []
     lines: list[Array] = []
     for piece in pieces:
-        fields = split_columns(piece, where.delimiter, where.width)
+        fields = split_columns(piece, where.delimiter, where.width, quotes=where.quotes)
         users.add(fields[where.user])
         items.add(fields[where.item])
         if where.rating >= 0:
@@ -167,7 +168,7 @@ def read_recbole(path: Path, names: Names, like: Universe) -> Entries:
         role: None if name not in kinds and name == defaults.get(role) else name
         for role, name in names.items()
     }
-    where = _find(path, list(kinds), wanted, "\t")
+    where = _find(path, list(kinds), wanted, "\t", quotes=False)
     for role, name in wanted.items():
         kind = "token" if role in ("user", "item") else "float"
         if name is not None and kinds[name] != kind:
@@ -184,17 +185,19 @@ def read_csv(path: Path, names: Names, delimiter: str | None, like: Universe) ->
     header, rest = _split_first(path)
     sign = delimiter or next((sign for sign in "\t,;" if sign in header), ",")
     columns = [field.strip().strip('"') for field in header.split(sign)]
-    return _read_columns(path, rest, _find(path, columns, names, sign), like)
+    return _read_columns(path, rest, _find(path, columns, names, sign, quotes=True), like)
 
 
-def _find(path: Path, columns: list[str], names: Names, delimiter: str) -> _Columns:
+def _find(
+    path: Path, columns: list[str], names: Names, delimiter: str, *, quotes: bool
+) -> _Columns:
     for role, name in names.items():
         if name is not None and name not in columns:
             raise ValueError(
                 f"{path} has no column {name!r}; say with {role}= which one it is: {columns}"
             )
     places = [-1 if name is None else columns.index(name) for name in names.values()]
-    return _Columns(len(columns), delimiter, *places)
+    return _Columns(len(columns), delimiter, quotes, *places)
 
 
 def read_movielens(path: Path, like: Universe) -> Entries:
@@ -209,7 +212,7 @@ def read_movielens(path: Path, like: Universe) -> Entries:
         )
     has_header = len(fields) > 2 and re.search(r"\d", fields[2]) is None
     places = [column if column < len(fields) else -1 for column in range(4)]
-    where = _Columns(len(fields), delimiter, *places)
+    where = _Columns(len(fields), delimiter, delimiter == ",", *places)
     return _read_columns(path, rest if has_header else read_pieces(path), where, like)
 
 

@@ -17,6 +17,7 @@ from graphembed.recsys._entries import code_integers
 
 _PIECE = 1 << 20  # bytes of whole lines that are split at a time; their columns stay in cache
 _LONGEST = 18  # digits of a number that fits int64 for certain
+_EXACT = 16  # 15 digits and a point: digits and power of ten are exact in float64, so one rounding
 _BLANKS = np.zeros(256, bool)
 _BLANKS[[9, 10, 32]] = True
 _SHOWN = 80  # characters of a bad field in a message
@@ -105,8 +106,11 @@ def split_blanks(piece: Piece) -> tuple[Fields, Array]:
     return fields, np.diff(line, prepend=-1) > 0
 
 
-def split_columns(piece: Piece, delimiter: str, n_columns: int) -> list[Fields]:
-    """Split lines into columns, the same number in each; blank lines are left out."""
+def split_columns(piece: Piece, delimiter: str, n_columns: int, *, quotes: bool) -> list[Fields]:
+    """Split lines into columns, the same number in each; blank lines are left out.
+
+    With `quotes`, fields may stand in quotes, as in csv.
+    """
     if delimiter == " ":
         fields, first = split_blanks(piece)
         begins = np.flatnonzero(first)
@@ -115,7 +119,7 @@ def split_columns(piece: Piece, delimiter: str, n_columns: int) -> list[Fields]:
             tabs = piece.text.tobytes().replace(b"::", b"\t")
             piece = Piece(piece.path, piece.line, np.frombuffer(tabs, np.uint8))
             delimiter = "\t"
-        elif (piece.text == ord('"')).any():
+        elif quotes and (piece.text == ord('"')).any():
             piece = _unquoted(piece, delimiter)
             delimiter = "\0"
         ends = np.flatnonzero((piece.text == ord(delimiter)) | (piece.text == 10))
@@ -185,7 +189,8 @@ def parse_numbers(fields: Fields, wish: str) -> Array:
     if not bad.any():
         return values
     floats = values.astype(np.float64)
-    odd = np.flatnonzero(bad)
+    floats[bad], rest = _parse_decimals(fields[bad])
+    odd = np.flatnonzero(bad)[rest]
     blob = fields.piece.text.tobytes()
     bounds = zip(fields.starts[odd].tolist(), fields.ends[odd].tolist(), strict=True)
     words = [blob[start:end] for start, end in bounds]
@@ -199,6 +204,23 @@ def parse_numbers(fields: Fields, wish: str) -> Array:
                 raise fields.error(k, wish) from None
         raise
     return floats
+
+
+def _parse_decimals(fields: Fields) -> tuple[Array, Array]:
+    """Read numbers such as 3.5, correctly rounded; returns them, and which fields are none."""
+    text, starts = fields.piece.text, fields.starts
+    lengths = fields.ends - starts
+    bad = (lengths < 2) | (lengths > _EXACT)
+    values, places = np.zeros(len(fields), np.int64), np.full(len(fields), -1)
+    for k in range(min(int(lengths.max()), _EXACT)):
+        inside = k < lengths
+        sign = text[np.minimum(starts + k, len(text) - 1)]
+        is_point = inside & (sign == 46)
+        bad |= is_point & (places >= 0) | inside & ~is_point & (sign - np.uint8(48) > 9)
+        values = np.where(inside & ~is_point, 10 * values + sign - 48, values)
+        places += inside & ((places >= 0) | is_point)
+    bad |= places < 0
+    return values / 10.0 ** np.maximum(places, 0), bad
 
 
 class IdColumn:

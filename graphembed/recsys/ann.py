@@ -4,6 +4,8 @@ import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from types import ModuleType
 from typing import Any, Self
 
 import numpy as np
@@ -42,6 +44,7 @@ _N_SAMPLE = 500
 _SPREAD = 1.5
 
 
+@dataclass(frozen=True, eq=False, repr=False)
 class Index:
     """A graph index (HNSW) over vectors with ids; made by `build_index` or `load`.
 
@@ -64,20 +67,13 @@ class Index:
         The library's own index; its labels are positions in `ids`.
     """
 
-    def __init__(
-        self,
-        native: Any,
-        ids: NDArray[Any],
-        *,
-        backend: str,
-        metric: str,
-        n_components: int,
-        recall: float,
-        recall_at: int,
-    ) -> None:
-        self.native, self.ids = native, ids
-        self.backend, self.metric, self.n_components = backend, metric, n_components
-        self.recall, self.recall_at = recall, recall_at
+    native: Any
+    ids: NDArray[Any]
+    backend: str
+    metric: str
+    n_components: int
+    recall: float
+    recall_at: int
 
     def __repr__(self) -> str:
         return (
@@ -145,7 +141,7 @@ class Index:
             "recall": self.recall, "recall_at": self.recall_at,
         }  # fmt: skip
         if self.backend == "faiss":
-            data = import_optional("faiss", extra="ann").serialize_index(self.native)
+            data = _library("faiss").serialize_index(self.native)
         else:
             data = np.frombuffer(self.native.save(), np.uint8)
         write_arrays(path, kind=_KIND, meta=meta, arrays=arrays | {"index": data})
@@ -180,11 +176,10 @@ class Index:
             raise FileFormatError(f"{os.fspath(path)!r} names no backend of {__name__}")
         ids = decode_ids(meta, arrays)
         if backend == "faiss":
-            native = import_optional("faiss", extra="ann").deserialize_index(arrays["index"])
+            native = _library("faiss").deserialize_index(arrays["index"])
             size, width = native.ntotal, native.d
         else:
-            library = import_optional("usearch.index", extra="ann")
-            native = library.Index.restore(arrays["index"].tobytes())
+            native = _library("usearch").Index.restore(arrays["index"].tobytes())
             size, width = len(native), native.ndim
         if (size, width) != (len(ids), n_components):
             raise FileFormatError(
@@ -300,6 +295,10 @@ def build_index(
     )  # fmt: skip
 
 
+def _library(backend: str) -> ModuleType:
+    return import_optional("usearch.index" if backend == "usearch" else backend, extra="ann")
+
+
 def _as_vectors(name: str, values: NDArray[Any], metric: str) -> NDArray[np.float32]:
     """Finite rows as float32, of length 1 for cosines."""
     if values.dtype.kind != "f":
@@ -328,14 +327,13 @@ def _build(
 ) -> Any:
     """Make the library's index."""
     if backend == "faiss":
-        faiss = import_optional("faiss", extra="ann")
+        faiss = _library("faiss")
         native = faiss.IndexHNSWFlat(rows.shape[1], connectivity, faiss.METRIC_INNER_PRODUCT)
         native.hnsw.efConstruction, native.hnsw.efSearch = ef_construction, ef_search
         with _faiss_threads(faiss, n_threads):
             native.add(rows)
         return native
-    library = import_optional("usearch.index", extra="ann")
-    native = library.Index(
+    native = _library("usearch").Index(
         ndim=rows.shape[1], metric="ip", dtype="f32", connectivity=connectivity,
         expansion_add=ef_construction, expansion_search=ef_search,
     )  # fmt: skip
@@ -354,7 +352,7 @@ def _search(
     if len(rows) == 0:
         return places, scores
     if backend == "faiss":
-        faiss = import_optional("faiss", extra="ann")
+        faiss = _library("faiss")
         with _faiss_threads(faiss, n_threads):
             products, labels = native.search(rows, found)
         places[:, :found] = labels

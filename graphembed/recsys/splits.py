@@ -157,7 +157,8 @@ def leave_one_out(
 
     Notes
     -----
-    O(n log n) time. This is the only split that parts interactions of the same time.
+    O(n log n) time. This is the only split that parts interactions of the same time; the choice is
+    drawn, because the order of item ids often goes with popularity.
     """
     check_params({"val": val, "test": test}, {"val": int_at_least(0), "test": int_at_least(0)})
     if not val + test:

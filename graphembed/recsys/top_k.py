@@ -71,8 +71,8 @@ def top_k(
 
     Notes
     -----
-    O(n m d) time. Memory: the result, the arrays as float32 if they are not, and per thread a block
-    of queries: 1 MB, or for k above 250, 4 KB times k.
+    O(n m d) time. Memory: the result, the arrays as float32 if they are not, and for each thread up
+    to 2 MB, or for `k` above 5,000, 400 bytes times `k`.
 
     Examples
     --------

@@ -27,12 +27,12 @@ from graphembed.samplers._tables import first_order_cells, is_bipartite, out_str
 __all__ = ["importance_neighbors"]
 
 IMPORTANCE_CONSTRAINTS = {
-    "n_walks": int_at_least(1),
+    "n_walks": int_in(1, 10**6),
     "walk_length": int_in(1, _importance.MAX_TRAVERSALS),
     "restart": float_in(0, 1),
     "top": int_at_least(1),
     "beta": float_in(0, 4),
-    "stride": optional(int_at_least(1)),
+    "stride": optional(int_in(1, 16)),
     "random_state": random_state_like(),
     "n_jobs": n_jobs_like(),
     "exact": boolean(),
@@ -70,7 +70,7 @@ def importance_neighbors(
     seeds : array_like of int, shape (n_seeds,), optional
         Node indices. None means all nodes.
     n_walks : int, default=1000
-        Walks from each seed.
+        Walks from each seed, up to a million.
     walk_length : int, default=2
         Traversals of a walk at most; up to 64.
     restart : float, default=0.5

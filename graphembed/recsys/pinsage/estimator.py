@@ -12,7 +12,6 @@ from graphembed._validation import (
     Constraint,
     boolean,
     check_params,
-    draw_seed,
     effective_n_threads,
     float_in,
     int_at_least,
@@ -30,13 +29,13 @@ from graphembed.recsys._fitting import as_validation, run_epochs, validation_sco
 from graphembed.recsys._model_files import RecommenderFile, read_fitted
 from graphembed.recsys.base import IndexArray, Ranking, VectorRecommender, as_interactions
 from graphembed.recsys.interactions import Interactions
-from graphembed.recsys.pinsage import features as ft
-from graphembed.recsys.pinsage.batches import Batches, BatchSettings, View
-from graphembed.recsys.pinsage.inference import Outputs, layerwise
-from graphembed.recsys.pinsage.model import PinSageModel
-from graphembed.recsys.pinsage.neighbors import Neighbors, alike, visited
-from graphembed.recsys.pinsage.queries import last_items, medoids, merged, shares_of
-from graphembed.recsys.pinsage.training import Training, make_loss
+from graphembed.recsys.pinsage import _features as ft
+from graphembed.recsys.pinsage._batches import Batches, BatchSettings, View
+from graphembed.recsys.pinsage._inference import Outputs, layerwise
+from graphembed.recsys.pinsage._model import PinSageModel
+from graphembed.recsys.pinsage._neighbors import Neighbors, alike, visited
+from graphembed.recsys.pinsage._queries import last_items, medoids, merged, shares_of
+from graphembed.recsys.pinsage._training import Training, make_loss
 from graphembed.recsys.top_k import top_k
 
 _PARAMETER = "model."  # what the names of the model's parameters begin with in a file
@@ -154,9 +153,9 @@ class PinSage(VectorRecommender):
 
     Notes
     -----
-    Training never shows the edge that is to be found: an item that is held out and the items of the
-    query are not each other's neighbours, in either direction and in any layer. (An own vector,
-    which is learned from all interactions, is hidden for the items treated as new only.)
+    Training never shows the edge that is to be found: items that are held out and the others are
+    not each other's neighbours by interactions, in either direction and in any layer. (Own vectors,
+    which are learned from all interactions, are hidden for the items treated as new only.)
 
     All items are computed layer by layer at the end, each once per layer. Time of a batch:
     O(items read * (n_components * hidden + n_neighbors * hidden) + batch_size * n_negatives *
@@ -218,6 +217,13 @@ class PinSage(VectorRecommender):
     best_epoch_: int
     history_: dict[str, list[float]]
     neighbors_: Neighbors
+    _features: sp.csr_matrix | None
+    _own: NDArray[np.float32] | None
+    _folding: NDArray[np.float32] | None
+    _last: sp.csr_matrix | None
+    _inner: list[NDArray[np.float32]]
+    _item_vectors: NDArray[np.float32]
+    _model: dict[str, NDArray[np.float32]]
 
     def __init__(
         self,
@@ -370,7 +376,7 @@ class PinSage(VectorRecommender):
         with session(n_threads), seeded(seed, device):
             model = self._make_model()
             own = None
-            if model.basis is not None:
+            if model.basis is not None and self._features is not None:
                 basis = ft.content_basis(self._features, model.basis.weight.shape[0], seed)
                 model.basis.weight.data.copy_(torch.from_numpy(basis))
             if self._has_own:
@@ -385,7 +391,7 @@ class PinSage(VectorRecommender):
                 device=device,
             )
 
-            def validate() -> float:
+            def validate(held_out: Any = held_out) -> float:
                 self._keep(training, train, device)
                 users, items = self._mean_queries(train.matrix), self._item_vectors
                 return validation_score(
@@ -464,11 +470,12 @@ class PinSage(VectorRecommender):
 
     def _keep(self, training: Training, train: Interactions, device: torch.device) -> None:
         """Compute all vectors, and keep what recommending and `transform` need."""
-        self._own = None
+        self._own = self._folding = None
         if training.own is not None:
             known = np.bincount(train.matrix.indices, minlength=train.n_items) > 0
             own = training.own.detach().cpu().numpy()
-            self._own = np.where(known[:, np.newaxis], own, 0).astype(np.float32)
+            self._own = np.where(known[:, np.newaxis], ft.unit_rows(own), 0).astype(np.float32)
+            self._folding = ft.folding(train.matrix, self._own)
         view = View(self.neighbors_, self._content)
         outputs = layerwise(training.model, self._features, self._own, view, device=device)
         self._inner, self._item_vectors = outputs.inner, outputs.z
@@ -542,10 +549,14 @@ class PinSage(VectorRecommender):
                 n_jobs=n_threads,
             )  # fmt: skip
         content = None
-        if self.fallback and self._features is not None and self.n_layers:
+        if x is not None and self._features is not None and self.fallback and self.n_layers:
             known = np.flatnonzero(np.bincount(self.train_.matrix.indices, minlength=n))
             content = alike(x, self._features, known, top=top, n_jobs=n_threads)
-        own = None if self._own is None else self._own_of_new(found)
+        own = None
+        if self._own is not None:
+            own = np.zeros((n_new, self._own.shape[1]), np.float32)
+            if added is not None and self._folding is not None:
+                own = ft.folded(self.train_.matrix, self._own, added, self._folding)
         device = find_device(self.device)
         with session(n_threads):
             return layerwise(
@@ -553,19 +564,12 @@ class PinSage(VectorRecommender):
                 known=self._inner, device=device,
             )  # fmt: skip
 
-    def _own_of_new(self, found: Neighbors) -> NDArray[np.float32]:
-        """A new item's own vector: the mean of its neighbours', by importance."""
-        own: Any = self._own
-        kept = (found.index >= 0) & (found.index < len(own))
-        vectors = own[np.where(kept, found.index, 0)]
-        weight = np.where(kept, found.weight, 0)
-        return ft.unit_rows(np.einsum("ij,ijk->ik", weight, vectors).astype(np.float32))
-
     def _restored(self, device: torch.device) -> PinSageModel:
         with torch.random.fork_rng(devices=[]):
             model = self._make_model()
         model.load_state_dict({k: torch.from_numpy(v) for k, v in self._model.items()})
-        return model.to(device)
+        moved: PinSageModel = model.to(device)
+        return moved
 
     # -- Users -----------------------------------------------------------------------------------
 
@@ -577,7 +581,7 @@ class PinSage(VectorRecommender):
         return ft.unit_rows(means) if self.residual else means
 
     def _queries(self, users: IndexArray) -> NDArray[np.float32]:
-        if self.query == "last":
+        if self._last is not None:
             return self._mean_queries(self._last[users])
         if self.query == "medoids":
             raise AttributeError(
@@ -632,6 +636,7 @@ class PinSage(VectorRecommender):
             "_features": self._features,
             "_weights": self._space.weights,
             "_own": self._own,
+            "_folding": self._folding,
             "_last": self._last,
         }
         held |= {f"_inner.{k}": h for k, h in enumerate(self._inner)}
@@ -639,9 +644,10 @@ class PinSage(VectorRecommender):
         return {name: value for name, value in held.items() if value is not None}
 
     def _set_fitted(self, file: RecommenderFile) -> None:
-        names = ["_features", "_weights", "_own", "_last"]
+        names = ["_features", "_weights", "_own", "_folding", "_last"]
         inner = [f"_inner.{k}" for k in range(self.n_layers)]
         sizes = {"_features": ("items", "f"), "_weights": ("one", "raw"), "_own": ("items", "o")}
+        sizes["_folding"] = ("o", "o")
         layout = {"_item_vectors": ("items", "d"), "_last": ("users", "items"), **sizes}
         layout |= {name: ("items", name) for name in inner}
         present = {"_item_vectors", *inner}

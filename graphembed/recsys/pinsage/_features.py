@@ -13,6 +13,7 @@ from graphembed.graph import Graph, NodeIndex
 
 _HASHES = 2**20
 _SVD_ITERATIONS = 2
+_RIDGE = 1e-3  # of the mean square
 
 
 class FeatureSpace(NamedTuple):
@@ -64,8 +65,9 @@ class FeatureSpace(NamedTuple):
             raise ValueError("item_features were not given in fit, and cannot be used now")
         if self.n_linked:
             n_rows = parts[0].shape[0] if parts else 0 if links is None else links.shape[0]
-            none = sp.csr_matrix((n_rows, self.n_linked), dtype=np.float32)
-            parts.append(_unit(none if links is None else links))
+            none = np.zeros(0, np.float32), np.zeros(0, np.int32), np.zeros(n_rows + 1, np.int32)
+            nobody = sp.csr_matrix(none, shape=(n_rows, self.n_linked))
+            parts.append(_unit(nobody if links is None else links))
         elif links is not None:
             raise ValueError("item_edges were not given in fit, and cannot be used now")
         return _unit(sp.hstack(parts, format="csr")) if parts else None
@@ -147,9 +149,11 @@ def _sparse_links(edges: Any, shape: tuple[int | None, int]) -> sp.csr_matrix:
         raise TypeError(
             f"item_edges must be a scipy sparse matrix or a Graph, got {type(edges).__name__}"
         )
-    if edges.shape[1] != shape[1] or shape[0] not in (None, edges.shape[0]):
-        raise ValueError(f"item_edges must have the shape {shape}, got {edges.shape}")
-    return sp.csr_matrix(edges)
+    matrix: Any = edges
+    if matrix.shape[1] != shape[1] or shape[0] not in (None, matrix.shape[0]):
+        raise ValueError(f"item_edges must have the shape {shape}, got {matrix.shape}")
+    links: sp.csr_matrix = matrix.tocsr()
+    return links
 
 
 def _ones(matrix: Any) -> sp.csr_matrix:
@@ -171,7 +175,8 @@ def _unit(matrix: Any) -> sp.csr_matrix:
 def unit_rows(x: NDArray[np.float32]) -> NDArray[np.float32]:
     """Rows of an array divided by their lengths; 0 stays 0."""
     lengths = np.linalg.norm(x, axis=1, keepdims=True)
-    return np.divide(x, lengths, out=np.zeros_like(x), where=lengths > 0)
+    rows: NDArray[np.float32] = np.divide(x, lengths, out=np.zeros_like(x), where=lengths > 0)
+    return rows
 
 
 def content_basis(rows: sp.csr_matrix, width: int, seed: int) -> NDArray[np.float32]:
@@ -187,14 +192,44 @@ def content_basis(rows: sp.csr_matrix, width: int, seed: int) -> NDArray[np.floa
 
 def id_table(train: sp.csr_matrix, width: int, seed: int) -> NDArray[np.float32]:
     """First id vectors (n_items, width): V S^1/2 of the SVD of D_u^-1/2 A D_i^-1/2, of length 1."""
-    users = np.diff(train.indptr).clip(min=1) ** -0.5
-    items = np.bincount(train.indices, minlength=train.shape[1]).clip(min=1) ** -0.5
-    ones = sp.csr_matrix((np.ones(train.nnz), train.indices, train.indptr), train.shape)
-    scaled = sp.csr_matrix(sp.diags(users) @ ones @ sp.diags(items), dtype=np.float32)
-    _, s, vt = _svd(scaled, width, seed)
+    _, s, vt = _svd(_scaled(train), width, seed)
     table = np.zeros((train.shape[1], width), np.float32)
     table[:, : len(s)] = unit_rows((vt * np.sqrt(s)[:, np.newaxis]).T.astype(np.float32))
     return table
+
+
+def folding(train: sp.csr_matrix, own: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The map from what an item's users tell of its own vector to that vector, by ridge regression.
+
+    Learned from items with interactions, of each of which its users tell without it.
+    """
+    scaled = _scaled(train)
+    told = scaled.T @ (scaled @ own)
+    itself = np.asarray(scaled.multiply(scaled).sum(axis=0)).reshape(-1, 1)
+    told = unit_rows((told - itself * own).astype(np.float32)).astype(np.float64)
+    squares = told.T @ told
+    squares += _RIDGE * max(np.trace(squares), 1.0) / len(squares) * np.eye(len(squares))
+    return np.linalg.solve(squares, told.T @ own).astype(np.float32)
+
+
+def folded(
+    train: sp.csr_matrix,
+    own: NDArray[np.float32],
+    added: sp.csr_matrix,
+    folding: NDArray[np.float32],
+) -> NDArray[np.float32]:
+    """Own vectors of new items (n_users, n_new), of unit length; 0 where nothing is told."""
+    users = np.diff(train.indptr).clip(min=1) ** -0.5
+    told = (sp.diags(users) @ added.sign()).T @ (_scaled(train) @ own)
+    return unit_rows((unit_rows(told.astype(np.float32)) @ folding).astype(np.float32))
+
+
+def _scaled(train: sp.csr_matrix) -> sp.csr_matrix:
+    """D_u^-1/2 A D_i^-1/2 of what is there, whatever its value."""
+    users = np.diff(train.indptr).clip(min=1) ** -0.5
+    items = np.bincount(train.indices, minlength=train.shape[1]).clip(min=1) ** -0.5
+    ones = sp.csr_matrix((np.ones(train.nnz), train.indices, train.indptr), train.shape)
+    return sp.csr_matrix(sp.diags(users) @ ones @ sp.diags(items), dtype=np.float32)
 
 
 def _svd(matrix: sp.csr_matrix, width: int, seed: int) -> Any:

@@ -8,7 +8,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from graphembed.recsys._negatives import SeenItems
-from graphembed.recsys.pinsage.neighbors import Neighbors, filled
+from graphembed.recsys.pinsage._neighbors import Neighbors, filled
 
 Index = NDArray[np.int64]
 
@@ -29,11 +29,12 @@ class View:
         By interactions.
     content : Neighbors or None
         What stands in where there are none.
+    held : ndarray of bool, shape (n_items,), optional
+        Items that are held out: none of them is a neighbour, by interactions, of one that is not,
+        nor the other way round.
     cold : ndarray of bool, shape (n_items,), optional
         Items that are treated as if they had no interactions: nobody's neighbours, and their own
         are those by content.
-    pairs : (ndarray, ndarray), optional
-        Pairs of items neither of which has the other as a neighbour by interactions.
     offset : int, default=0
         The item of the first row of `visited` and `content`.
     """
@@ -42,34 +43,27 @@ class View:
         self,
         visited: Neighbors,
         content: Neighbors | None,
-        cold: NDArray[np.bool_] | None = None,
-        pairs: tuple[Index, Index] | None = None,
         *,
+        held: NDArray[np.bool_] | None = None,
+        cold: NDArray[np.bool_] | None = None,
         offset: int = 0,
     ) -> None:
-        self._visited, self._content, self._cold = visited, content, cold
-        self._offset = offset
-        self._n = len(visited.index)
-        self._hidden = np.empty(0, np.int64)
-        if pairs is not None:
-            a, b = pairs
-            self._hidden = np.unique(np.concatenate([a * self._n + b, b * self._n + a]))
+        self._visited, self._content = visited, content
+        self._held, self._cold, self._offset = held, cold, offset
 
     def rows(self, targets: Index) -> Neighbors:
         """Neighbours of some items, -1 where one is not visible."""
-        places = targets - self._offset
-        index, weight = self._visited.index[places], self._visited.weight[places]
+        rows = targets - self._offset
+        index, weight = self._visited.index[rows], self._visited.weight[rows]
         visible = index >= 0
-        if len(self._hidden):
-            keys = targets[:, np.newaxis] * self._n + index
-            near = np.minimum(np.searchsorted(self._hidden, keys), len(self._hidden) - 1)
-            visible &= self._hidden[near] != keys
+        if self._held is not None:
+            visible &= self._held[index] == self._held[targets][:, np.newaxis]
         if self._cold is not None:
             visible &= ~self._cold[index] & ~self._cold[targets][:, np.newaxis]
         seen = Neighbors(np.where(visible, index, -1), np.where(visible, weight, 0))
         if self._content is None:
             return seen
-        index, weight = self._content.index[places], self._content.weight[places]
+        index, weight = self._content.index[rows], self._content.weight[rows]
         if self._cold is not None:
             gone = (index < 0) | self._cold[index]
             index, weight = np.where(gone, -1, index), np.where(gone, 0, weight)
@@ -77,7 +71,8 @@ class View:
 
     def block(self, targets: Index, n_items: int) -> Block:
         """The edges into some distinct items."""
-        index, weight = self.rows(targets)
+        seen = self.rows(targets)
+        index, weight = seen.index, seen.weight
         kept = index >= 0
         sources = np.concatenate([targets, np.setdiff1d(index[kept], targets)])
         place = np.zeros(n_items, np.int32)
@@ -144,11 +139,12 @@ class BatchSettings:
 class Batches:
     """Draws batches; each depends on the seed, the epoch and its number alone.
 
-    For every batch a random share of the items is held out. The pairs are of users with held-out
-    items; a query is made of the user's other items, and negatives are held-out items, too.
+    For every batch a random share of the items is held out. A pair is a held-out item of a user and
+    a query made of the user's other items; negatives are held-out items that could be in a pair.
 
-    What a query must not see is the edge that it is to find: no held-out item is a neighbour of an
-    item of its query, nor the other way round, in any layer, for any pair of the batch. A share
+    A query must not see the edge that it is to find: no held-out item is a neighbour, by
+    interactions, of one that is not, in either direction and in any layer. This goes for all of
+    them, not for the pairs only, or the missing edge would give the pair away. A share
     `neighbor_dropout` of the held-out items is as new: they are no one's neighbours at all, have
     only neighbours by content, and no vector of their own.
     """
@@ -182,22 +178,27 @@ class Batches:
         settings = self._settings
         rng = np.random.default_rng([self._seed, epoch, number])
         held = self._known & (rng.random(len(self._known)) < settings.holdout)
-        chosen = self._pairs(held, rng)
-        if not len(chosen):
+        able = self._able(held)
+        if not len(able):
             return None
+        chosen = able
+        if len(able) > settings.batch_size:
+            weight = self._weight[self._items[able]]
+            chosen = np.sort(_draw(able, weight, settings.batch_size, rng))
         cold = held & (rng.random(len(held)) < settings.neighbor_dropout)
         users, positive = self._users[chosen], self._items[chosen]
         everyone, owner, queries = self._queries(users, held, rng)
-        pool = np.flatnonzero(held)
+        pool = np.unique(self._items[able])
         if len(pool) > settings.n_negatives:
             pool = np.sort(rng.choice(pool, settings.n_negatives, replace=False))
-        hard = self._hard(users, queries, owner, held, min(epoch, settings.hard_negatives), rng)
-        view = self._view(queries, owner, positive, cold)
+        hard = self._hard(users, queries, owner, min(epoch, settings.hard_negatives), rng)
+        view = self._view(held, cold)
         parts = [queries.indices.astype(np.int64), positive, pool]
         if hard is not None:
             parts.append(hard.ravel())
         batch = np.unique(np.concatenate(parts))
-        blocks, nodes = [], batch
+        blocks: list[sp.csr_matrix] = []
+        nodes = batch
         for _ in range(settings.n_layers):
             block = view.block(nodes, len(held))
             blocks.insert(0, block.matrix)
@@ -226,14 +227,12 @@ class Batches:
             hard=None if hard is None else place[hard],
         )
 
-    def _pairs(self, held: NDArray[np.bool_], rng: np.random.Generator) -> Index:
+    def _able(self, held: NDArray[np.bool_]) -> Index:
         """Places of interactions with held-out items, of users that have others."""
-        n_held = np.bincount(self._users[held[self._items]], minlength=self._train.shape[0])
+        is_held = held[self._items]
+        n_held = np.bincount(self._users[is_held], minlength=self._train.shape[0])
         has_more = self._seen.counts > n_held
-        able = np.flatnonzero(held[self._items] & has_more[self._users])
-        if len(able) <= self._settings.batch_size:
-            return able
-        return np.sort(_draw(able, self._weight[self._items[able]], self._settings.batch_size, rng))
+        return np.flatnonzero(is_held & has_more[self._users])
 
     def _queries(
         self, users: Index, held: NDArray[np.bool_], rng: np.random.Generator
@@ -267,7 +266,6 @@ class Batches:
         users: Index,
         queries: sp.csr_matrix,
         owner: Index,
-        held: NDArray[np.bool_],
         n: int,
         rng: np.random.Generator,
     ) -> Index | None:
@@ -289,15 +287,8 @@ class Batches:
         other = self._seen.draw_unseen(users, n, rng)
         return np.maximum(np.where(bad, other, found), 0)
 
-    def _view(
-        self, queries: sp.csr_matrix, owner: Index, positive: Index, cold: NDArray[np.bool_]
-    ) -> View:
-        """Hide every pair of an item of a query and an item that it is to find."""
-        counts = np.diff(queries.indptr)[owner]
-        ends = np.cumsum(counts)
-        entry = np.arange(ends[-1]) + np.repeat(queries.indptr[owner] - (ends - counts), counts)
-        pairs = queries.indices[entry].astype(np.int64), np.repeat(positive, counts)
-        return View(self._visited, self._content, cold, pairs)
+    def _view(self, held: NDArray[np.bool_], cold: NDArray[np.bool_]) -> View:
+        return View(self._visited, self._content, held=held, cold=cold)
 
 
 def _draw(items: Index, weight: NDArray[np.float64], n: int, rng: np.random.Generator) -> Index:

@@ -104,14 +104,14 @@ class PinSageModel(nn.Module):  # type: ignore[misc]
         return out
 
     def head(self, h: Tensor | SparseMatrix, first: Tensor | SparseMatrix) -> Tensor:
-        """z of h^K, with h^0 for the residual."""
+        """What z is of h^K, with h^0 for the residual."""
         out: Tensor = self.G2(self.G1(h).relu())
         return F.normalize(first + out, dim=1) if self.residual else out
 
     def forward(
         self, x: SparseMatrix | None, own: Tensor | None, blocks: Sequence[Adjacency]
     ) -> Tensor:
-        """z of the targets of the last block; of all rows, where there are no layers.
+        """Vectors z of the targets of the last block; of all rows, where there are no layers.
 
         Parameters
         ----------
@@ -130,7 +130,9 @@ class PinSageModel(nn.Module):  # type: ignore[misc]
         h = first
         for conv, block in zip(self.convs, blocks, strict=True):
             h = conv(h, block)
-        return self.head(h, first[: h.shape[0]] if self.residual else first)
+        if isinstance(first, SparseMatrix):
+            return self.head(h, first)
+        return self.head(h, first[: h.shape[0]])
 
     def query(self, shares: SparseMatrix, z: Tensor) -> Tensor:
         """Vectors of those who have several items: sums of z by shares, of unit length if z is."""

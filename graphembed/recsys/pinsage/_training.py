@@ -13,8 +13,8 @@ from graphembed.nn.adjacency import Adjacency
 from graphembed.nn.loader import _made_ahead
 from graphembed.nn.sparse import SparseMatrix
 from graphembed.recsys._losses import bpr, max_margin, sampled_softmax
-from graphembed.recsys.pinsage.batches import Batch, Batches
-from graphembed.recsys.pinsage.model import PinSageModel
+from graphembed.recsys.pinsage._batches import Batch, Batches
+from graphembed.recsys.pinsage._model import PinSageModel
 
 _AHEAD = 2  # batches
 

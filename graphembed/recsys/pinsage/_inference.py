@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from graphembed.nn.sparse import SparseMatrix
-from graphembed.recsys.pinsage.batches import View
-from graphembed.recsys.pinsage.model import PinSageModel
-from graphembed.recsys.pinsage.training import adjacency, sparse
+from graphembed.recsys.pinsage._batches import View
+from graphembed.recsys.pinsage._model import PinSageModel
+from graphembed.recsys.pinsage._training import adjacency, sparse
 
 _ROWS = 2**14  # computed at a time
 

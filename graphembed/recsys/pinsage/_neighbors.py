@@ -1,6 +1,7 @@
 """Neighbourhoods of items: those that walks visit most, and those that are alike in content."""
 
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
@@ -15,7 +16,8 @@ _EXACT_UP_TO = 100_000  # items
 _WALK_SEED = 0  # always the same, so that the walks from a new item are those of a fit with it
 
 
-class Neighbors(NamedTuple):
+@dataclass(frozen=True)
+class Neighbors:
     """The most important neighbours of items, the first first.
 
     Attributes
@@ -35,8 +37,14 @@ class Neighbors(NamedTuple):
 
 
 def visited(
-    train: Interactions, items: NDArray[Any], *, top: int, n_walks: int | None, beta: float, n_jobs: int
-) -> Neighbors:  # fmt: skip
+    train: Interactions,
+    items: NDArray[Any],
+    *,
+    top: int,
+    n_walks: int | None,
+    beta: float,
+    n_jobs: int,
+) -> Neighbors:
     """Neighbours by shares of the visits of short walks with restarts (Ying et al. 2018, 3.1).
 
     The graph is that of users and items without weights.
@@ -57,9 +65,14 @@ def visited(
 
 
 def alike(
-    rows: sp.csr_matrix, others: sp.csr_matrix, allowed: NDArray[Any], *, top: int, n_jobs: int,
+    rows: sp.csr_matrix,
+    others: sp.csr_matrix,
+    allowed: NDArray[Any],
+    *,
+    top: int,
+    n_jobs: int,
     own: NDArray[Any] | None = None,
-) -> Neighbors:  # fmt: skip
+) -> Neighbors:
     """Neighbours by the cosine of features, among the allowed rows of `others`.
 
     ``own[i]`` is the row of `others` that row i is itself. Only positive cosines count.
@@ -90,7 +103,7 @@ def filled(first: Neighbors, second: Neighbors | None) -> Neighbors:
     """The first neighbours of each item, or the second where there are none."""
     if second is None:
         return first
-    empty = (first.index < 0).all(axis=1)[:, np.newaxis]
+    empty = np.all(first.index < 0, axis=1, keepdims=True)
     return Neighbors(
         np.where(empty, second.index, first.index), np.where(empty, second.weight, first.weight)
     )
