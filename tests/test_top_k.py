@@ -89,7 +89,7 @@ def test_zeros_of_either_sign_are_a_tie():
 
 
 @pytest.mark.parametrize("instructions", range(len(_topk.INSTRUCTION_SETS)))
-@pytest.mark.parametrize("d", [1, 5, 64, 131])
+@pytest.mark.parametrize("d", [1, 5, 64, 256, 700])
 def test_all_instruction_sets_give_the_same_bits(instructions, d):
     queries, targets = vectors(29, d), vectors(1003, d, 1)
     scores = products(queries, targets)
@@ -97,7 +97,7 @@ def test_all_instruction_sets_give_the_same_bits(instructions, d):
     none, nobody = np.empty(0, np.int64), np.empty(0, np.int32)
     _topk.top_products(
         queries, targets, nobody, none, nobody, top, best,
-        np.empty((2, _topk.MAX_COLUMNS * d), np.float32), np.empty((2, 12, 8), np.uint64),
+        np.empty((2, _topk.work_size(12, d)), np.float32), np.empty((2, 12, 8), np.uint64),
         np.empty((2, 12), np.float32), np.empty((2, 2, 12), np.int64), instructions, 0, 29, 2,
     )  # fmt: skip
     expected = reference(scores, 7)

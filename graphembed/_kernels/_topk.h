@@ -15,6 +15,7 @@
 
 #define GE_ROWS 6          /* queries of a tile, whose sums are in registers */
 #define GE_MAX_COLUMNS 32  /* targets of a panel at most */
+#define GE_PART 256        /* components of a panel, which stays in the first cache */
 
 #if defined(__GNUC__)
 #define GE_INLINE static inline __attribute__((always_inline))
@@ -122,7 +123,9 @@ typedef struct {
     const int32_t *candidates; /* ascending; NULL: all targets */
     int64_t n_candidates;
     int64_t width;             /* components */
-    float *panel;              /* work space, GE_MAX_COLUMNS * width */
+    float *panel;              /* work space, GE_MAX_COLUMNS * GE_PART */
+    float *packed;             /* work space, width for each query of a block */
+    float *scores;             /* work space, GE_MAX_COLUMNS for each query */
 } ge_products;
 
 GE_INLINE int ge_lowest_bit(uint32_t bits)
@@ -141,15 +144,16 @@ GE_INLINE int ge_lowest_bit(uint32_t bits)
 #define GE_BYTE(l) GE_BIT(l), GE_BIT((l) + 2), GE_BIT((l) + 4), GE_BIT((l) + 6)
 static const uint32_t ge_bits[GE_MAX_COLUMNS] = {GE_BYTE(0), GE_BYTE(8), GE_BYTE(16), GE_BYTE(24)};
 
-/* Put the next targets side by side: component j of target l at panel[j * columns + l]. */
-GE_INLINE void ge_pack(const ge_products *in, int64_t first, int64_t n, const int columns)
+/* Put a part of the next targets side by side: component j of target l at panel[j * columns + l]. */
+GE_INLINE void ge_pack(const ge_products *in, int64_t first, int64_t n, const int columns,
+    int64_t part, int64_t width)
 {
     for (int l = 0; l < columns; l++) { /* places beyond the last are filled with its copies */
         const int64_t place = first + (l < n ? l : n - 1);
-        const float *row = in->targets
+        const float *row = in->targets + part
             + (in->candidates != NULL ? in->candidates[place] : place) * in->width;
         float *out = in->panel + l;
-        for (int64_t j = 0; j < in->width; j++)
+        for (int64_t j = 0; j < width; j++)
             out[j * columns] = row[j];
     }
 }
@@ -198,12 +202,26 @@ static inline int ge_n_instruction_sets(void)
 #endif
 }
 
+/* Put the components of GE_ROWS queries side by side; the last group is filled with the last one.
+ * Rows that lie a power of two apart would compete for the same places of a cache. */
+static void ge_pack_queries(const ge_products *in, int64_t first, int64_t last)
+{
+    float *out = in->packed;
+    for (int64_t group = first; group < last; group += GE_ROWS)
+        for (int64_t j = 0; j < in->width; j++)
+            for (int r = 0; r < GE_ROWS; r++) {
+                const int64_t query = group + r < last ? group + r : last - 1;
+                *out++ = in->queries[query * in->width + j];
+            }
+}
+
 /* The best targets of the queries first .. last - 1, which must have room in `best`. */
 static void ge_top_products(const ge_instructions *use, const ge_products *in, ge_best *best,
     int64_t first, int64_t last, int32_t *targets, float *scores)
 {
     for (int64_t i = first; i < last; i++)
         ge_begin_query(best, i - first, i);
+    ge_pack_queries(in, first, last);
     use->sweep(in, best, first, last);
     for (int64_t i = first; i < last; i++)
         ge_end_query(best, i - first, targets + i * best->k, scores + i * best->k);

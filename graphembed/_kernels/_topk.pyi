@@ -2,9 +2,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 ROWS: int
-MAX_COLUMNS: int
 INSTRUCTION_SETS: tuple[str, ...]
 
+def work_size(block: int, width: int) -> int: ...
 def top_products(
     queries: NDArray[np.float32],
     targets: NDArray[np.float32],
@@ -13,7 +13,7 @@ def top_products(
     exclude: NDArray[np.int32],
     top: NDArray[np.int32],
     scores: NDArray[np.float32],
-    panels: NDArray[np.float32],
+    work: NDArray[np.float32],
     entries: NDArray[np.uint64],
     thresholds: NDArray[np.float32],
     counts: NDArray[np.int64],

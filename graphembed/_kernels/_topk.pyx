@@ -12,6 +12,7 @@ from graphembed._kernels._typedefs cimport float32_t, int32_t, int64_t, uint64_t
 cdef extern from "_topk.h" nogil:
     enum: GE_ROWS
     enum: GE_MAX_COLUMNS
+    enum: GE_PART
     ctypedef struct ge_instructions:
         const char *name
     ctypedef struct ge_best:
@@ -30,6 +31,8 @@ cdef extern from "_topk.h" nogil:
         int64_t n_candidates
         int64_t width
         float32_t *panel
+        float32_t *packed
+        float32_t *scores
     const ge_instructions *ge_instruction_sets
     int ge_n_instruction_sets()
     void ge_top_products(
@@ -42,13 +45,17 @@ cdef extern from "_topk.h" nogil:
     )
 
 
-ROWS = GE_ROWS                # queries of a tile
-MAX_COLUMNS = GE_MAX_COLUMNS  # targets of a panel at most
+ROWS = GE_ROWS  # queries of a tile
 
 # Those that this processor has, the fastest last.
 INSTRUCTION_SETS = tuple(
     [ge_instruction_sets[i].name.decode() for i in range(ge_n_instruction_sets())]
 )
+
+
+def work_size(int64_t block, int64_t width):
+    """Floats of work space that a thread needs for so many queries at a time."""
+    return GE_MAX_COLUMNS * (GE_PART + block) + block * width
 
 
 def top_products(
@@ -59,8 +66,9 @@ def top_products(
     const int32_t[::1] exclude,         # IN   targets left out, ascending for every query
     int32_t[:, ::1] top,                # OUT  (n, k), -1 where there are too few
     float32_t[:, ::1] scores,           # OUT  (n, k), -inf there
-    float32_t[:, ::1] panels,           # scratch (n_threads, MAX_COLUMNS * width)
-    uint64_t[:, :, ::1] entries,        # scratch (n_threads, block, > k), block: of queries
+    float32_t[:, ::1] work,             # scratch (n_threads, work_size(block, width))
+    uint64_t[:, :, ::1] entries,        # scratch (n_threads, block, > k); block: queries at a
+                                        #      time, a multiple of ROWS
     float32_t[:, ::1] thresholds,       # scratch (n_threads, block)
     int64_t[:, :, ::1] counts,          # scratch (n_threads, 2, block)
     int instructions,                   # index into INSTRUCTION_SETS
@@ -89,17 +97,18 @@ def top_products(
     for part in prange(n_threads, nogil=True, schedule="static", num_threads=n_threads):
         _part_of_products(
             &ge_instruction_sets[instructions], products, best, &top[0, 0], &scores[0, 0],
-            &panels[part, 0], &entries[part, 0, 0], &thresholds[part, 0], &counts[part, 0, 0],
+            &work[part, 0], &entries[part, 0, 0], &thresholds[part, 0], &counts[part, 0, 0],
             entries.shape[1], begin + n * part // n_threads, begin + n * (part + 1) // n_threads,
         )
 
 
 cdef void _part_of_products(
     const ge_instructions *use, ge_products products, ge_best best, int32_t *top,
-    float32_t *scores, float32_t *panel, uint64_t *entries, float32_t *thresholds, int64_t *counts,
+    float32_t *scores, float32_t *work, uint64_t *entries, float32_t *thresholds, int64_t *counts,
     int64_t block, int64_t begin, int64_t end,
 ) noexcept nogil:
-    products.panel = panel
+    products.panel, products.scores = work, work + GE_MAX_COLUMNS * GE_PART
+    products.packed = products.scores + GE_MAX_COLUMNS * block
     best.entries, best.thresholds, best.counts = entries, thresholds, counts
     best.places = counts + block
     while begin < end:

@@ -11,19 +11,22 @@ typedef uint32_t GE_NAME(mask) __attribute__((vector_size(4 * GE_WIDTH)));
 #define STORE(p, value) (*(V *)(p) = (value))
 #define GE_EACH_ROW(do) do(0) do(1) do(2) do(3) do(4) do(5)
 
-/* Scores of GE_ROWS queries with a panel; whether one of them is above its query's threshold. */
-GE_INLINE int GE_NAME(tile)(const float *const *queries, const float *panel, int64_t width,
-    const float *thresholds, float *scores)
+/* Add the products of GE_ROWS queries with a panel to their scores, which begin anew with the first
+ * part; whether one of them is above its query's threshold. */
+GE_INLINE int GE_NAME(tile)(const float *queries, const float *panel, int64_t width,
+    const float *thresholds, float *scores, int first)
 {
     const V zero = {0};
     GE_NAME(mask) above = {0};
     uint64_t words[GE_WIDTH / 2], any = 0;
-#define GE_SUMS(r) V a##r = zero, b##r = zero; const float *q##r = queries[r];
+#define GE_SUMS(r)                                                                       \
+    V a##r = first ? zero : LOAD(scores + r * GE_COLUMNS);                               \
+    V b##r = first ? zero : LOAD(scores + r * GE_COLUMNS + GE_WIDTH);
     GE_EACH_ROW(GE_SUMS)
 #undef GE_SUMS
-    for (int64_t j = 0; j < width; j++, panel += GE_COLUMNS) {
+    for (int64_t j = 0; j < width; j++, panel += GE_COLUMNS, queries += GE_ROWS) {
         const V a = LOAD(panel), b = LOAD(panel + GE_WIDTH);
-#define GE_TERM(r) a##r += q##r[j] * a; b##r += q##r[j] * b;
+#define GE_TERM(r) a##r += queries[r] * a; b##r += queries[r] * b;
         GE_EACH_ROW(GE_TERM)
 #undef GE_TERM
     }
@@ -62,16 +65,16 @@ GE_INLINE uint32_t GE_NAME(hits)(const float *row, float threshold)
 #undef STORE
 #undef V
 #else
-GE_INLINE int GE_NAME(tile)(const float *const *queries, const float *panel, int64_t width,
-    const float *thresholds, float *scores)
+GE_INLINE int GE_NAME(tile)(const float *queries, const float *panel, int64_t width,
+    const float *thresholds, float *scores, int first)
 {
     int any = 0;
-    for (int i = 0; i < GE_ROWS * GE_COLUMNS; i++)
+    for (int i = 0; first && i < GE_ROWS * GE_COLUMNS; i++)
         scores[i] = 0.0f;
     for (int64_t j = 0; j < width; j++)
         for (int r = 0; r < GE_ROWS; r++)
             for (int l = 0; l < GE_COLUMNS; l++)
-                scores[r * GE_COLUMNS + l] += queries[r][j] * panel[j * GE_COLUMNS + l];
+                scores[r * GE_COLUMNS + l] += queries[j * GE_ROWS + r] * panel[j * GE_COLUMNS + l];
     for (int r = 0; r < GE_ROWS; r++)
         for (int l = 0; l < GE_COLUMNS; l++)
             any |= scores[r * GE_COLUMNS + l] > thresholds[r];
@@ -87,34 +90,45 @@ GE_INLINE uint32_t GE_NAME(hits)(const float *row, float threshold)
 }
 #endif
 
+/* Offer the n targets of a panel to a group of queries. */
+GE_INLINE void GE_NAME(offer)(const ge_products *in, ge_best *best, int64_t begin, int64_t n,
+    int64_t first, int64_t group, const float *thresholds, const float *scores)
+{
+    for (int r = 0; r < GE_ROWS; r++) {
+        const float *row = scores + r * GE_COLUMNS;
+        uint32_t hits = GE_NAME(hits)(row, thresholds[r]);
+        for (int l; hits != 0 && (l = ge_lowest_bit(hits)) < n; hits &= hits - 1) {
+            const int64_t place = begin + l;
+            if (row[l] > best->thresholds[group + r - first])
+                ge_offer(best, group + r - first, group + r,
+                    in->candidates != NULL ? in->candidates[place] : (int32_t)place, row[l]);
+        }
+    }
+}
+
 /* Offer all targets to the queries first .. last - 1. */
 GE_TARGET static void GE_NAME(sweep)(
     const ge_products *in, ge_best *best, int64_t first, int64_t last)
 {
-    float scores[GE_ROWS * GE_COLUMNS];
     for (int64_t begin = 0; begin < in->n_candidates; begin += GE_COLUMNS) {
         const int64_t rest = in->n_candidates - begin;
         const int64_t n = rest < GE_COLUMNS ? rest : GE_COLUMNS;
-        ge_pack(in, begin, n, GE_COLUMNS);
-        for (int64_t group = first; group < last; group += GE_ROWS) {
-            const float *queries[GE_ROWS];
-            float thresholds[GE_ROWS];
-            for (int r = 0; r < GE_ROWS; r++) { /* the last group is filled with the last query */
-                const int64_t query = group + r < last ? group + r : last - 1;
-                queries[r] = in->queries + query * in->width;
-                thresholds[r] = group + r < last ? best->thresholds[query - first] : INFINITY;
-            }
-            if (!GE_NAME(tile)(queries, in->panel, in->width, thresholds, scores))
-                continue;
-            for (int r = 0; r < GE_ROWS; r++) {
-                const float *row = scores + r * GE_COLUMNS;
-                uint32_t hits = GE_NAME(hits)(row, thresholds[r]);
-                for (int l; hits != 0 && (l = ge_lowest_bit(hits)) < n; hits &= hits - 1) {
-                    const int64_t place = begin + l;
-                    if (row[l] > best->thresholds[group + r - first])
-                        ge_offer(best, group + r - first, group + r,
-                            in->candidates != NULL ? in->candidates[place] : (int32_t)place, row[l]);
-                }
+        for (int64_t part = 0; part < in->width; part += GE_PART) {
+            const int is_last = part + GE_PART >= in->width;
+            const int64_t width = is_last ? in->width - part : GE_PART;
+            ge_pack(in, begin, n, GE_COLUMNS, part, width);
+            for (int64_t group = first; group < last; group += GE_ROWS) {
+                float *scores
+                    = in->scores + (in->width > GE_PART ? (group - first) * GE_COLUMNS : 0);
+                float thresholds[GE_ROWS];
+                int any;
+                for (int r = 0; r < GE_ROWS; r++)
+                    thresholds[r]
+                        = group + r < last ? best->thresholds[group + r - first] : INFINITY;
+                any = GE_NAME(tile)(in->packed + (group - first) * in->width + part * GE_ROWS,
+                    in->panel, width, thresholds, scores, part == 0);
+                if (any && is_last)
+                    GE_NAME(offer)(in, best, begin, n, first, group, thresholds, scores);
             }
         }
     }
