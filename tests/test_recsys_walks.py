@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 
 from graphembed import LINE, DeepWalk, Node2Vec
 from graphembed.recsys import (
@@ -99,6 +100,20 @@ def test_they_find_what_users_like(model):
     train, test = TRAIN.select(~cut), TRAIN.select(cut)
     popular = evaluate(Popularity().fit(train), train, test, 10)["recall@10"]
     assert evaluate(model.fit(train), train, test, 10)["recall@10"] > popular + 0.05
+
+
+@pytest.mark.parametrize("scoring", ["in.out", "cosine"])
+def test_new_users_have_the_mean_of_their_items(scoring):
+    model = DeepWalkRecommender(**SMALL, scoring=scoring, random_state=0).fit(TRAIN)
+    history = np.zeros((2, TRAIN.n_items))
+    history[0, [3, 8]] = [1, 3]
+    vector = (model.item_input_[3] + 3 * model.item_input_[8]) / 4
+    if scoring == "cosine":
+        vector /= np.linalg.norm(vector)
+    products = model.item_vectors @ vector
+    ids, found = model.recommend(histories=sp.csr_matrix(history), k=4, filter_seen=False)
+    assert ids[0].tolist() == np.argsort(-products)[:4].tolist()
+    np.testing.assert_allclose(found[0], np.sort(products)[::-1][:4], rtol=1e-4)
 
 
 def test_context_vectors_are_there_or_explained():
