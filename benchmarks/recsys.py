@@ -62,6 +62,18 @@ SETTINGS: dict[str, dict[str, dict[str, Any]]] = {
         "implicit ALS": {"factors": 64, "alpha": 10, "regularization": 0.01},
         "implicit BPR": {"factors": 64},
     },
+    "ml-100k time": {
+        "ItemKNN": {"k": 100, "shrink": 0.0, "weighting": "bm25"},
+        "RP3beta": {"alpha": 1.0, "beta": 0.4, "k": 50},
+        "EASE": {"l2": 100.0},
+        "PureSVD": {"n_components": 64},
+        "GFCF": {"n_components": 64, "alpha": 0.3},
+        "IALS": {"n_components": 128},
+        "LINERecommender": {"n_components": 128, "order": "both", "negative": 1},
+        "LightGCN": {"device": "cpu"},
+        "implicit ALS": {"factors": 64, "alpha": 1, "regularization": 0.01},
+        "implicit BPR": {"factors": 128},
+    },
 }  # fmt: skip
 
 # What --tune tries: all combinations.

@@ -107,12 +107,34 @@ def normalised() -> np.ndarray:
 
 @pytest.mark.parametrize("dense", [0, 400])
 def test_pure_svd(dense, monkeypatch):
-    monkeypatch.setattr(_spectrum, "_DENSE", dense)
+    monkeypatch.setattr(_spectrum, "_DENSE", dense)  # without: the method of Lanczos
     v = np.linalg.svd(normalised())[2][:6].T
     roots = np.sqrt(X.sum(axis=0))
     close(PureSVD(6).fit(RATED), (X / roots) @ v @ (v.T * roots))
     v = np.linalg.svd(X)[2][:6].T
     close(PureSVD(6, normalise=False).fit(RATED), X @ v @ v.T)
+
+
+@pytest.mark.parametrize("shape", [(90, 130), (130, 90), (60, 60)])
+@pytest.mark.parametrize("k", [3, 20, 55])
+def test_lanczos_finds_the_singular_vectors(shape, k, monkeypatch):
+    monkeypatch.setattr(_spectrum, "_DENSE", 0)
+    dense = np.random.default_rng(0).random(shape) * (np.random.default_rng(1).random(shape) < 0.2)
+    vectors = _spectrum._right_singular_vectors(sp.csr_matrix(dense), k)
+    expected = np.linalg.svd(dense)[2][:k].T
+    np.testing.assert_allclose(np.abs((vectors * expected).sum(axis=0)), 1, atol=1e-9)
+
+
+@pytest.mark.parametrize("transposed", [False, True])
+def test_lanczos_on_data_of_low_rank(transposed, monkeypatch):
+    monkeypatch.setattr(_spectrum, "_DENSE", 0)
+    blocks = np.kron(np.eye(5), np.ones((40, 30)))  # one singular value, five times
+    blocks = sp.csr_matrix(blocks.T if transposed else blocks)
+    runs = [PureSVD(12).fit(blocks) for _ in range(2)]
+    assert runs[0].projection_.tobytes() == runs[1].projection_.tobytes()
+    assert runs[0].projection_.shape == (blocks.shape[1], 5)
+    products = runs[0].user_vectors @ runs[0].item_vectors.T
+    np.testing.assert_allclose(products, blocks.toarray(), atol=1e-5)
 
 
 def test_all_singular_vectors_give_the_interactions_back():

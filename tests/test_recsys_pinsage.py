@@ -1,5 +1,7 @@
 """PinSage against the paper's algorithms in numpy, and what it may not see."""
 
+import runpy
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -387,15 +389,14 @@ def test_canary_without_the_edge_there_is_nothing_to_find() -> None:
 
 
 def test_new_items_are_found_by_content() -> None:
-    split = cold_item_split(TRAIN, val=0.1, test=0.2, random_state=0)
-    model = small(n_components=64, learning_rate=0.003, neighbor_dropout=1.0)
-    model.fit(split.train, DATA.item_tags)
-    found = evaluate(model, split.train, split.test, (5,), items=split.items)["recall@5"]
-    content = ContentKNN().fit(split.train, DATA.item_tags)
-    reference = evaluate(content, split.train, split.test, (5,), items=split.items)["recall@5"]
-    chance = 5 / len(split.items)
-    assert found > chance + 0.15
-    assert found > reference - 0.05
+    data = make_interactions(600, 400, n_blocks=5, n_tags=12, per_user=30, random_state=3)
+    split = cold_item_split(data.interactions, val=0.1, test=0.2, random_state=0)
+    model = small(n_components=64, neighbor_dropout=1.0, learning_rate=0.003)
+    model.fit(split.train, data.item_tags)
+    found = evaluate(model, split.train, split.test, items=split.items)["recall@20"]
+    content = ContentKNN().fit(split.train, data.item_tags)
+    reference = evaluate(content, split.train, split.test, items=split.items)["recall@20"]
+    assert found > 0.9 * reference > 2 * 20 / len(split.items)
 
 
 @pytest.mark.parametrize(
@@ -456,22 +457,23 @@ def neighbor_lists(vectors: np.ndarray, others: np.ndarray, k: int) -> list[set[
     return [set(row) for row in np.argsort(-products, axis=1)[:, :k].tolist()]
 
 
-@pytest.mark.parametrize("id_vectors", [False, True])
-def test_a_new_item_comes_to_where_a_fit_with_it_puts_it(id_vectors: bool) -> None:
-    data = make_interactions(600, 400, n_blocks=5, n_tags=12, per_user=30, random_state=3)
+@pytest.mark.parametrize(("id_vectors", "wanted"), [(False, 0.9), (True, 0.8)])
+def test_a_new_item_comes_to_where_a_fit_with_it_puts_it(id_vectors: bool, wanted: float) -> None:
+    """Two fits with other seeds agree no better."""
+    data = make_interactions(600, 400, n_blocks=20, n_tags=12, per_user=30, random_state=3)
     new = np.arange(0, 400, 10)
     old = np.delete(np.arange(400), new)
     matrix = data.interactions.matrix
-    options = {"n_components": 128, "learning_rate": 0.001, "id_vectors": id_vectors}
+    options = {"n_components": 256, "learning_rate": 0.0003, "id_vectors": id_vectors}
     part = small(**options).fit(sp.csr_matrix(matrix[:, old]), data.item_tags[old])
     whole = small(**options).fit(matrix, data.item_tags)
     before = part.item_vectors.copy()
     vectors = part.transform(data.item_tags[new], sp.csr_matrix(matrix[:, new]))
     np.testing.assert_array_equal(part.item_vectors, before)
-    mine = neighbor_lists(vectors, part.item_vectors, 20)
-    theirs = neighbor_lists(whole.item_vectors[new], whole.item_vectors[old], 20)
-    overlap = np.mean([len(a & b) / 20 for a, b in zip(mine, theirs, strict=True)])
-    assert overlap >= 0.9
+    mine = neighbor_lists(vectors, part.item_vectors, 10)
+    theirs = neighbor_lists(whole.item_vectors[new], whole.item_vectors[old], 10)
+    overlap = np.mean([len(a & b) / 10 for a, b in zip(mine, theirs, strict=True)])
+    assert overlap >= wanted
 
 
 def test_transform_of_what_was_fitted_is_what_was_fitted() -> None:
@@ -659,3 +661,13 @@ def test_cuda_agrees() -> None:
     np.testing.assert_allclose(there.z, here.z, atol=1e-4)
     found = small(device="cuda").fit(TRAIN, DATA.item_tags)
     assert evaluate(found, TRAIN, TRAIN, filter_seen=False)["recall@20"] > 0.4
+
+
+@pytest.mark.parametrize("name", ["pinsage_cold_start.py", "recsys_movielens.py"])
+def test_examples(
+    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    script = str(Path(__file__).parents[1] / "examples" / name)
+    monkeypatch.setattr("sys.argv", [script, "--epochs", "1"])
+    runpy.run_path(script, run_name="__main__")
+    assert "PinSage" in capsys.readouterr().out

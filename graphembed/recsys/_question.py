@@ -62,7 +62,9 @@ class Question:
 
     def full(self, ks: tuple[int, ...]) -> tuple[dict[str, FloatArray], dict[str, float]]:
         """Scores of each user, and of all lists together."""
-        tops = []
+        counts = np.bincount(self.train.matrix.indices, minlength=self.train.n_items)
+        slices = popularity_slices(counts)
+        tops, parts = [], []
         for users in self.blocks():
             seen = None if self.seen is None else self.seen[users]
             known = None if self.histories is None else self.histories[users]
@@ -70,13 +72,11 @@ class Question:
                 users if known is None else None, max(ks),
                 exclude=seen, candidates=self.candidates, histories=known,
             )  # fmt: skip
+            test = self.test[users]
+            parts.append({**ranking_scores(top, test, ks), **slice_recalls(top, test, slices, ks)})
             tops.append(top)
-        top, test = np.concatenate(tops), self.test[self.users]
-        counts = np.bincount(self.train.matrix.indices, minlength=self.train.n_items)
-        scores = {
-            **ranking_scores(top, test, ks),
-            **slice_recalls(top, test, popularity_slices(counts), ks),
-        }
+        scores = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+        top = np.concatenate(tops)
         n_candidates = self.train.n_items if self.candidates is None else len(self.candidates)
         totals: dict[str, float] = {}
         for k in ks:

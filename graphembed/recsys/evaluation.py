@@ -72,8 +72,8 @@ def evaluate(
 
     Notes
     -----
-    Users are ranked in blocks, so memory does not grow with their number. The result is the same
-    for any number of threads.
+    Users are ranked in blocks of 4096; of each, the list of max(ks) items and its scores are kept,
+    4 bytes an item and 8 a score. The result is the same for any number of threads.
 
     References
     ----------

@@ -3,9 +3,11 @@
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
-from scipy.sparse.linalg import svds
+
+from graphembed.recsys.baselines._lanczos import largest_eigenpairs
 
 _DENSE = 400  # a matrix with no more rows or columns than this is taken apart as a dense one
+_NULL = 1e-6  # of the largest singular value: what is below is rounding
 
 
 def normalised(matrix: sp.csr_matrix) -> sp.csr_matrix:
@@ -40,18 +42,23 @@ def _inverse_root(sums: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _right_singular_vectors(matrix: sp.csr_matrix, n_components: int) -> NDArray[np.float64]:
-    """Right vectors of the largest singular values, in columns; all of them if there are fewer.
+    """Right vectors of the largest singular values, in columns; no more than the rank.
 
-    The start vector is fixed, and the largest entry of every vector is positive, so that the same
-    matrix gives the same bits.
+    The largest entry of every vector is positive, so that the same matrix gives the same bits.
     """
-    least = min(matrix.shape)
-    if least <= max(_DENSE, n_components + 1):
+    if min(matrix.shape) <= max(_DENSE, n_components):
         _, values, rows = np.linalg.svd(matrix.toarray(), full_matrices=False)
+        vectors: NDArray[np.float64] = rows.T
     else:
-        start = np.random.default_rng(0).uniform(-1, 1, least)
-        _, values, rows = svds(matrix, n_components, v0=start, solver="arpack")
-    order = np.argsort(-values, kind="stable")[:n_components]
-    vectors: NDArray[np.float64] = rows[order].T
-    largest = vectors[np.abs(vectors).argmax(axis=0), np.arange(len(order))]
+        is_wide = matrix.shape[0] < matrix.shape[1]
+        left, right = (matrix, matrix.T.tocsr()) if is_wide else (matrix.T.tocsr(), matrix)
+        squares, vectors = largest_eigenpairs(
+            lambda x: left @ (right @ x), left.shape[0], n_components
+        )
+        values = np.sqrt(np.maximum(squares, 0.0))
+        if is_wide:  # these are the left vectors
+            vectors = right @ (vectors / np.maximum(values, np.finfo(float).tiny))
+    n_kept = min(n_components, int((values > _NULL * values[0]).sum()))
+    vectors = vectors[:, :n_kept]
+    largest = vectors[np.abs(vectors).argmax(axis=0), np.arange(n_kept)]
     return vectors * np.where(largest < 0, -1.0, 1.0)

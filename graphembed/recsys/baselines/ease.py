@@ -7,11 +7,13 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from graphembed._validation import Constraint, int_at_least, n_jobs_like, positive_float
+from graphembed.recsys._blas import for_blocks
 from graphembed.recsys._model_files import Layout
 from graphembed.recsys.base import IndexArray, ScoreRecommender
 from graphembed.recsys.baselines._inverse import invert
 from graphembed.recsys.interactions import Interactions
 
+_ROWS = 256  # multiplied at a time
 _BYTES_PER_PAIR = 12  # float64 in fit, then float32 beside it
 
 
@@ -69,12 +71,18 @@ class EASE(ScoreRecommender):
                 f"{self.max_memory!r}: raise it, leave out rare items (k_core), or use ItemKNN"
             )
         x = train.matrix.astype(np.float64)
-        gram = (x.T @ x).toarray()
+        columns = x.T.tocsr()
+        gram = np.empty((train.n_items, train.n_items))
+
+        def multiply(begin: int, end: int) -> None:
+            gram[begin:end] = (columns[begin:end] @ x).toarray()
+
+        for_blocks(multiply, train.n_items, _ROWS, n_threads)
         gram[np.diag_indices_from(gram)] += self.l2
         invert(gram, n_threads)
-        weights = (gram / -np.diag(gram)).astype(np.float32)
-        np.fill_diagonal(weights, 0.0)
-        self.weights_ = weights
+        gram /= -np.diag(gram)
+        np.fill_diagonal(gram, 0.0)
+        self.weights_ = gram.astype(np.float32)
 
     def _scores(
         self, histories: sp.csr_matrix, candidates: IndexArray | None

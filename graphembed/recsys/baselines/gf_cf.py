@@ -43,8 +43,8 @@ class GFCF(ScoreRecommender):
 
     Notes
     -----
-    Time O(n_interactions * n_components) for each of some ten steps of Lanczos. A ranking takes two
-    sparse products with N, so it is slower than one by vectors; N'N is never formed.
+    Time and memory of `fit` are those of `PureSVD`. A ranking takes two sparse products with N, so
+    it is slower than one by vectors; N'N is never formed.
 
     References
     ----------

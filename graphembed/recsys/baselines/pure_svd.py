@@ -24,7 +24,7 @@ class PureSVD(VectorRecommender):
     Parameters
     ----------
     n_components : int, default=64
-        Singular vectors; all, if there are fewer.
+        Singular vectors; as many as the rank of the interactions, if that is less.
     normalise : bool, default=True
         Divide by the roots of the sums of rows and columns first.
     n_jobs : int, default=-1
@@ -41,8 +41,9 @@ class PureSVD(VectorRecommender):
 
     Notes
     -----
-    Time O(n_interactions * n_components) for each of some ten steps of Lanczos; memory the
-    interactions in float64, and O((n_users + n_items) * n_components).
+    Time O(n_interactions * s + m * s ** 2) for the s steps of Lanczos' method, some 3 to 6 for each
+    component, where m is the smaller of n_users and n_items; memory the interactions twice in
+    float64, and m * s float64.
 
     References
     ----------

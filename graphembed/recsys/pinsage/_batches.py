@@ -223,7 +223,7 @@ class Batches:
             owner=owner,
             positive=place[positive],
             pool=place[pool],
-            mask=self._seen.are_seen(everyone, pool)[owner],
+            mask=(self._train[everyone][:, pool].toarray() > 0)[owner],
             hard=None if hard is None else place[hard],
         )
 
