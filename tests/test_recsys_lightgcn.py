@@ -97,7 +97,7 @@ def gradient_by_differences(value, table, places, step=1e-6):
 
 
 @pytest.mark.parametrize("cosine", [False, True])
-@pytest.mark.parametrize("kind", ["bpr", "softmax", "pools"])
+@pytest.mark.parametrize("kind", ["bpr", "softmax", "users", "pools"])
 def test_a_step_has_the_gradient_of_the_dense_loss(parts, kind, cosine):
     train, _ = parts
     reg, temperature = 0.3, 0.7
@@ -108,6 +108,7 @@ def test_a_step_has_the_gradient_of_the_dense_loss(parts, kind, cosine):
         cosine=cosine,
         reg=reg,
         temperature=temperature,
+        user_exponent=0.3 if kind == "users" else 1.0,
     )
     training = training_of(estimator, train)
     training.table = training.table.detach().double().requires_grad_()
@@ -116,7 +117,7 @@ def test_a_step_has_the_gradient_of_the_dense_loss(parts, kind, cosine):
     seen = train.toarray() > 0
     # The same draws again, in the order in which the paper's algorithm needs them.
     generator = np.random.default_rng(3)
-    if kind == "softmax":
+    if kind in ("softmax", "users"):
         users = generator.permutation(np.flatnonzero(seen.any(1)))[:16]
     else:
         pairs = generator.permutation(train.nnz)[:16]
@@ -138,10 +139,13 @@ def test_a_step_has_the_gradient_of_the_dense_loss(parts, kind, cosine):
             gaps = (u[users] * (v[items] - v[negatives])).sum(1)
             read = [first_u[users], first_v[items], first_v[negatives]]
             terms = np.log1p(np.exp(-gaps))
-        elif kind == "softmax":
+        elif kind in ("softmax", "users"):
             logits = u[users] @ v.T / temperature
             shares = logits - np.log(np.exp(logits).sum(1, keepdims=True))
-            read, terms = [first_u[users], first_v], -shares[seen[users]]
+            read = [first_u[users], first_v]
+            own = -(shares * seen[users]).sum(1) / seen[users].sum(1)  # means over interactions
+            parts_of_users = seen[users].sum(1) ** (0.3 if kind == "users" else 1.0)
+            terms = np.array([own @ parts_of_users / parts_of_users.sum()])
         else:
             positive = (u[users] * v[items]).sum(1) / temperature
             weights = np.exp(u[users] @ v[pool].T / temperature - log_q)
@@ -334,6 +338,7 @@ def test_clone_and_parameters(parts):
         ({"loss": "hinge"}, "loss must be one of 'softmax', 'bpr'"),
         ({"temperature": 0}, "temperature must be a finite number > 0"),
         ({"loss": "bpr", "n_negatives": 5}, "n_negatives is of loss='softmax'"),
+        ({"loss": "bpr", "user_exponent": 0.5}, "user_exponent is of loss='softmax'"),
         ({"device": "tpu"}, "device must be"),
         ({"reg": -1}, "reg must be"),
         ({"patience": 0}, "patience must be"),

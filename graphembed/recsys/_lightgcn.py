@@ -32,6 +32,7 @@ class Settings:
     cosine: bool
     temperature: float
     n_negatives: int | None
+    user_exponent: float
     reg: float
     learning_rate: float
     batch_size: int
@@ -173,14 +174,16 @@ class Training:
         for begin in range(0, len(shuffled), size):
             users = shuffled[begin : begin + size]
             had = self._matrix[users]
-            n_pairs = had.nnz
-            rows = np.repeat(np.arange(len(users)), np.diff(had.indptr))
+            counts = np.diff(had.indptr)
+            rows = np.repeat(np.arange(len(users)), counts)
+            weights = counts[rows] ** (self._settings.user_exponent - 1)
+            weights = torch.from_numpy(weights / weights.sum()).to(self.table)
             u, places = self._rows(users), self._rows(rows * self._n_items + had.indices)
             out = self._forward()
             logits = out[u] @ out[self._n_users :].t() / self._settings.temperature
             chosen = F.log_softmax(logits, dim=1).view(-1)[places]
             items = slice(self._n_users, None)
-            yield -chosen.mean() + self._penalty(len(u), u, items), n_pairs
+            yield self._penalty(len(u), u, items) - weights @ chosen, len(rows)
 
     def _batches_of_pairs(self, generator: np.random.Generator) -> Iterator[tuple[Index, Index]]:
         users = np.repeat(np.arange(self._n_users), np.diff(self._matrix.indptr))

@@ -64,6 +64,10 @@ class LightGCN(VectorRecommender):
         Of "softmax": how many items are drawn for each step, instead of all, in proportion to
         their interactions and corrected for it; for catalogues whose ``batch_size * n_items``
         scores are too many. "bpr" has one for each interaction.
+    user_exponent : float, default=1.0
+        Of the softmax over all items: a user's share of the loss is (number of its interactions)
+        ** `user_exponent`. 1 is the sum over interactions; less is nearer to what recall@k and
+        ndcg@k measure, which count users alike.
     reg : float, optional
         Half the sum of squares of what a step reads of :math:`E^{(0)}` times this, divided by the
         batch size, is added to the loss. By default 0 with cosines, else 1e-4.
@@ -135,6 +139,7 @@ class LightGCN(VectorRecommender):
         "cosine": optional(boolean()),
         "temperature": positive_float(),
         "n_negatives": optional(int_at_least(1)),
+        "user_exponent": float_in(0, 1),
         "reg": optional(float_in(0, 1e6)),
         "learning_rate": optional(positive_float()),
         "batch_size": optional(int_at_least(1)),
@@ -165,6 +170,7 @@ class LightGCN(VectorRecommender):
         cosine: bool | None = None,
         temperature: float = 0.2,
         n_negatives: int | None = None,
+        user_exponent: float = 1.0,
         reg: float | None = None,
         learning_rate: float | None = None,
         batch_size: int | None = None,
@@ -181,6 +187,7 @@ class LightGCN(VectorRecommender):
         self.cosine = cosine
         self.temperature = temperature
         self.n_negatives = n_negatives
+        self.user_exponent = user_exponent
         self.reg = reg
         self.learning_rate = learning_rate
         self.batch_size = batch_size
@@ -198,6 +205,14 @@ class LightGCN(VectorRecommender):
                 "LightGCN: n_negatives is of loss='softmax', 'bpr' has one for each interaction, "
                 f"got n_negatives={self.n_negatives!r}"
             )
+        if self.user_exponent != 1 and not self._is_over_all_items():
+            raise ValueError(
+                "LightGCN: user_exponent is of loss='softmax' with n_negatives=None, got "
+                f"user_exponent={self.user_exponent!r}"
+            )
+
+    def _is_over_all_items(self) -> bool:
+        return self.loss == "softmax" and self.n_negatives is None
 
     def fit(self, train: Any, *, validation: Any = None) -> Self:
         """Learn the vectors.
@@ -256,8 +271,7 @@ class LightGCN(VectorRecommender):
         if values["reg"] is None:
             values["reg"] = 0.0 if values["cosine"] else 1e-4
         if values["batch_size"] is None:
-            over_all_items = self.loss == "softmax" and self.n_negatives is None
-            values["batch_size"] = _USERS if over_all_items else _PAIRS
+            values["batch_size"] = _USERS if self._is_over_all_items() else _PAIRS
         return Settings(**values)
 
     def _queries(self, users: IndexArray) -> NDArray[np.float32]:
