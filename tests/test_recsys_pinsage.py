@@ -1,6 +1,7 @@
 """PinSage against the paper's algorithms in numpy, and what it may not see."""
 
 import runpy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -509,17 +510,19 @@ def test_files_of_other_kinds(tmp_path: Any, changes: dict[str, Any]) -> None:
     )
 
 
-@pytest.mark.parametrize("part", ["_features", "_inner", "_weights", "_model"])
-def test_damaged_files_are_refused(tmp_path: Any, part: str) -> None:
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"inner": lambda state: state.inner[:1]},
+        {"features": lambda state: state.features[:-1]},
+        {"weights": lambda state: state.weights[:, :7]},
+        {"parameters": lambda state: {k: v for k, v in state.parameters.items() if "G1" not in k}},
+    ],
+)
+def test_damaged_files_are_refused(tmp_path: Any, changes: dict[str, Any]) -> None:
     model = small().fit(TRAIN, DATA.item_tags)
-    if part == "_inner":
-        model._inner = model._inner[:1]
-    elif part == "_features":
-        model._features = model._features[:-1]
-    elif part == "_weights":
-        model._space = FeatureSpace(model._space.weights[:, :7], 0)
-    else:
-        del model._model["G1.bias"]
+    state = model._state
+    model._state = replace(state, **{name: damage(state) for name, damage in changes.items()})
     model.save(tmp_path / "model.gemb")
     with pytest.raises(FileFormatError, match="cannot be loaded"):
         PinSage.load(tmp_path / "model.gemb")
@@ -593,7 +596,7 @@ def test_text_arrays_and_links() -> None:
     assert vectors.shape == (3, 16)
     assert not np.array_equal(vectors, by_text.transform(DATA.item_text[:3]))
     from_links = small().fit(TRAIN, item_edges=links)
-    assert from_links._features[0].indices.tolist() == [0, 1]
+    assert from_links._state.features[0].indices.tolist() == [0, 1]
     assert small().fit(TRAIN).transform(interactions=TRAIN.matrix[:, :3]).shape == (3, 16)
 
 

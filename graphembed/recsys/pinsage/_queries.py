@@ -4,8 +4,12 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from graphembed.recsys.base import IndexArray, Ranking
+from graphembed.recsys._blas import one_blas_thread
+from graphembed.recsys.base import IndexArray, Ranking, VectorRecommender
 from graphembed.recsys.interactions import Interactions
+from graphembed.recsys.pinsage._features import unit_rows
+from graphembed.recsys.pinsage._state import State
+from graphembed.recsys.top_k import top_k
 
 
 def shares_of(histories: sp.csr_matrix) -> sp.csr_matrix:
@@ -76,3 +80,67 @@ def merged(
     kept = rank < k
     top[rows[kept], rank[kept]], best[rows[kept], rank[kept]] = items[kept], values[kept]
     return top, best
+
+
+class ItemVectorRecommender(VectorRecommender):
+    """Users are what their items are: for subclasses with `_state`, `query` and `residual`."""
+
+    _state: State
+    query: str
+    n_medoids: int
+    residual: bool
+
+    def _targets(self) -> NDArray[np.float32]:
+        return self._state.vectors
+
+    def _means(self, histories: sp.csr_matrix, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+        means = np.asarray(shares_of(histories) @ vectors, np.float32)
+        return unit_rows(means) if self.residual else means
+
+    def _queries(self, users: IndexArray) -> NDArray[np.float32]:
+        if self._state.last is not None:
+            return self._means(self._state.last[users], self._state.vectors)
+        if self.query == "medoids":
+            raise AttributeError(
+                "PinSage(query='medoids') has several vectors for a user: use recommend, or "
+                "query='mean'"
+            )
+        return self._means(self.train_.matrix[users], self._state.vectors)
+
+    def _fold_in(self, histories: sp.csr_matrix) -> NDArray[np.float32]:
+        if self.query == "last":
+            raise NotImplementedError(
+                "PinSage(query='last') needs times, which histories have not: give the last item "
+                "of each user alone as histories to a model with query='mean'"
+            )
+        return self._means(histories, self._state.vectors)
+
+    def _rank(
+        self,
+        users: IndexArray | None,
+        histories: sp.csr_matrix,
+        k: int,
+        exclude: sp.csr_matrix | None,
+        candidates: IndexArray | None,
+    ) -> Ranking:
+        if self.query != "medoids":
+            return super()._rank(users, histories, k, exclude, candidates)
+        owner, items = medoids(histories, self._state.vectors, self.n_medoids)
+        found = top_k(
+            self._state.vectors[items], self._state.vectors, k,
+            exclude=None if exclude is None else exclude[owner], candidates=candidates,
+            n_jobs=self.n_jobs,
+        )  # fmt: skip
+        return merged(owner, *found, n=histories.shape[0])
+
+    def _all_scores(self, users: IndexArray) -> NDArray[np.float32]:
+        if self.query != "medoids":
+            return super()._all_scores(users)
+        owner, items = medoids(self.train_.matrix[users], self._state.vectors, self.n_medoids)
+        with one_blas_thread():
+            scores = self._state.vectors[items] @ self._state.vectors.T
+        result = np.zeros((len(users), self.train_.n_items), np.float32)
+        starts = np.flatnonzero(np.diff(owner, prepend=-1))
+        if len(starts):
+            result[owner[starts]] = np.maximum.reduceat(scores, starts, axis=0)
+        return result

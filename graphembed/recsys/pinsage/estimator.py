@@ -26,22 +26,20 @@ from graphembed.estimators._gnn import find_device, seeded, session
 from graphembed.exceptions import FileFormatError
 from graphembed.recsys._blas import one_blas_thread
 from graphembed.recsys._fitting import as_validation, run_epochs, validation_score
-from graphembed.recsys._model_files import RecommenderFile, read_fitted
-from graphembed.recsys.base import IndexArray, Ranking, VectorRecommender, as_interactions
+from graphembed.recsys._model_files import RecommenderFile
+from graphembed.recsys.base import as_interactions
 from graphembed.recsys.interactions import Interactions
 from graphembed.recsys.pinsage import _features as ft
 from graphembed.recsys.pinsage._batches import Batches, BatchSettings, View
-from graphembed.recsys.pinsage._inference import Outputs, layerwise
+from graphembed.recsys.pinsage._inference import layerwise
 from graphembed.recsys.pinsage._model import PinSageModel
 from graphembed.recsys.pinsage._neighbors import Neighbors, alike, visited
-from graphembed.recsys.pinsage._queries import last_items, medoids, merged, shares_of
+from graphembed.recsys.pinsage._queries import ItemVectorRecommender, last_items
+from graphembed.recsys.pinsage._state import Inputs, Items, State
 from graphembed.recsys.pinsage._training import Training, make_loss
-from graphembed.recsys.top_k import top_k
-
-_PARAMETER = "model."  # what the names of the model's parameters begin with in a file
 
 
-class PinSage(VectorRecommender):
+class PinSage(ItemVectorRecommender):
     """PinSage: items by their content and their neighbourhood, new ones too (Ying et al. 2018).
 
     An item's vector is made of its features x and of those of its neighbours, the items that short
@@ -217,13 +215,7 @@ class PinSage(VectorRecommender):
     best_epoch_: int
     history_: dict[str, list[float]]
     neighbors_: Neighbors
-    _features: sp.csr_matrix | None
-    _own: NDArray[np.float32] | None
-    _folding: NDArray[np.float32] | None
-    _last: sp.csr_matrix | None
-    _inner: list[NDArray[np.float32]]
-    _item_vectors: NDArray[np.float32]
-    _model: dict[str, NDArray[np.float32]]
+    _state: State
 
     def __init__(
         self,
@@ -360,31 +352,28 @@ class PinSage(VectorRecommender):
         validation: Any = None,
         validation_items: Any = None,
     ) -> None:
-        n = train.n_items
-        raw, is_sparse = ft.read_features(item_features, n)
+        raw, is_sparse = ft.read_features(item_features, train.n_items)
         links = ft.read_links(item_edges, train.item_ids)
-        self._space = ft.FeatureSpace.of(raw, links, float(self.idf_power) if is_sparse else 0.0)
-        self._features = self._space.rows(raw, links)
-        self._plain = not is_sparse and links is None
+        space = ft.FeatureSpace.of(raw, links, float(self.idf_power) if is_sparse else 0.0)
+        rows = space.rows(raw, links)
+        inputs = self._inputs(rows, plain=not is_sparse and links is None)
         held_out = None if validation is None else as_validation(validation, train)
         candidates = None
         if validation_items is not None:
             candidates = np.unique(train.item_index(validation_items))
-        self._find_neighbors(train, n_threads)
-        self._last = last_items(train) if self.query == "last" else None
+        items = self._find_neighbors(train, space, rows, n_threads)
         device = find_device(self.device)
         with session(n_threads), seeded(seed, device):
-            model = self._make_model()
-            own = None
-            if model.basis is not None and self._features is not None:
-                basis = ft.content_basis(self._features, model.basis.weight.shape[0], seed)
+            model, own = self._make_model(inputs), None
+            if rows is not None and model.basis is not None:
+                basis = ft.content_basis(rows, inputs.widths[0], seed)
                 model.basis.weight.data.copy_(torch.from_numpy(basis))
-            if self._has_own:
-                own = torch.from_numpy(ft.id_table(train.matrix, self._widths()[1], seed))
+            if inputs.widths[1]:
+                own = torch.from_numpy(ft.id_table(train.matrix, inputs.widths[1], seed))
             training = Training(
                 model,
                 own,
-                self._batches(train, seed),
+                self._batches(items, seed),
                 make_loss(self.loss, margin=self.margin, temperature=self.temperature),
                 learning_rate=self.learning_rate,
                 weight_decay=self.weight_decay,
@@ -392,11 +381,11 @@ class PinSage(VectorRecommender):
             )
 
             def validate(held_out: Any = held_out) -> float:
-                self._keep(training, train, device)
-                users, items = self._mean_queries(train.matrix), self._item_vectors
+                vectors = self._outputs(training, items, device).vectors
                 return validation_score(
-                    users, items, train.matrix, held_out, n_jobs=n_threads, candidates=candidates
-                )
+                    self._means(train.matrix, vectors), vectors, train.matrix, held_out,
+                    n_jobs=n_threads, candidates=candidates,
+                )  # fmt: skip
 
             fitting = run_epochs(
                 training.parameters,
@@ -407,35 +396,31 @@ class PinSage(VectorRecommender):
                 patience=self.patience,
                 verbose=int(self.verbose),
             )
-            self._keep(training, train, device)
+            self._state = self._outputs(training, items, device)
+        self.neighbors_ = items.visited
         self.best_epoch_, self.history_ = fitting.best_epoch, fitting.history
 
     # -- What the model is made of -------------------------------------------------------------
 
-    @property
-    def _has_own(self) -> bool:
-        return self._features is None if self.id_vectors is None else bool(self.id_vectors)
-
-    def _widths(self) -> tuple[int, int]:
-        """Of W0 x and of own vectors."""
-        has_features = self._features is not None
-        if not has_features and not self._has_own:
+    def _inputs(self, rows: sp.csr_matrix | None, plain: bool) -> Inputs:
+        """Widths of what goes in; `plain` features of the paper's model go in as they are."""
+        n_features = 0 if rows is None else rows.shape[1]
+        has_own = rows is None if self.id_vectors is None else bool(self.id_vectors)
+        if rows is None and not has_own:
             raise ValueError(
                 "PinSage: without item_features and item_edges there must be id_vectors, got "
                 "id_vectors=False"
             )
-        if self._has_own:
-            own = self.n_components // 2 if has_features else self.n_components
-            return self.n_components - own, own
-        if not self.residual and self._plain:
-            return 0, 0
-        return self.n_components, 0
+        if has_own:
+            own = self.n_components // 2 if n_features else self.n_components
+            return Inputs(n_features, (self.n_components - own, own))
+        return Inputs(n_features, (0 if plain and not self.residual else self.n_components, 0))
 
-    def _make_model(self) -> PinSageModel:
+    def _make_model(self, inputs: Inputs) -> PinSageModel:
         """The network; its parameters are drawn from torch's generator."""
         return PinSageModel(
-            0 if self._features is None else self._features.shape[1],
-            self._widths(),
+            inputs.n_features,
+            inputs.widths,
             self.hidden,
             self.n_components,
             self.n_layers,
@@ -443,46 +428,62 @@ class PinSage(VectorRecommender):
             residual=self.residual,
         )
 
-    def _find_neighbors(self, train: Interactions, n_threads: int) -> None:
+    def _find_neighbors(
+        self,
+        train: Interactions,
+        space: ft.FeatureSpace,
+        rows: sp.csr_matrix | None,
+        n_threads: int,
+    ) -> Items:
         """Both kinds of neighbourhoods, made once."""
-        known = np.flatnonzero(np.bincount(train.matrix.indices, minlength=train.n_items))
+        every = np.arange(train.n_items)
         top = max(self.n_neighbors, self.hard_window[1] if self.hard_negatives else 0)
         found = visited(
-            train, np.arange(train.n_items), top=top, n_walks=self.n_walks, beta=self.beta,
-            n_jobs=n_threads,
-        )  # fmt: skip
-        self.neighbors_ = found.ranks(0, self.n_neighbors)
-        self._window = found.ranks(*self.hard_window) if self.hard_negatives else None
-        self._content = None
-        if self.fallback and self._features is not None and self.n_layers:
-            self._content = alike(
-                self._features, self._features, known, top=self.n_neighbors, n_jobs=n_threads,
-                own=np.arange(train.n_items),
-            )  # fmt: skip
+            train, every, top=top, n_walks=self.n_walks, beta=self.beta, n_jobs=n_threads
+        )
+        content = None
+        if self.fallback and rows is not None and self.n_layers:
+            known = np.flatnonzero(np.bincount(train.matrix.indices, minlength=train.n_items))
+            content = alike(rows, rows, known, top=self.n_neighbors, n_jobs=n_threads, own=every)
+        return Items(
+            train,
+            space,
+            rows,
+            found.ranks(0, self.n_neighbors),
+            content,
+            found.ranks(*self.hard_window) if self.hard_negatives else None,
+        )
 
-    def _batches(self, train: Interactions, seed: int) -> Batches:
+    def _batches(self, items: Items, seed: int) -> Batches:
         names = BatchSettings.__dataclass_fields__
         settings = BatchSettings(**{name: getattr(self, name) for name in names})
         return Batches(
-            settings, train.matrix, self._features, self.neighbors_, self._content, self._window,
-            seed,
+            settings, items.train.matrix, items.features, items.visited, items.content,
+            items.window, seed,
         )  # fmt: skip
 
-    def _keep(self, training: Training, train: Interactions, device: torch.device) -> None:
-        """Compute all vectors, and keep what recommending and `transform` need."""
-        self._own = self._folding = None
+    def _outputs(self, training: Training, items: Items, device: torch.device) -> State:
+        """Compute all vectors, and gather what recommending and `transform` need."""
+        train, own, map_ = items.train, None, None
         if training.own is not None:
             known = np.bincount(train.matrix.indices, minlength=train.n_items) > 0
-            own = training.own.detach().cpu().numpy()
-            self._own = np.where(known[:, np.newaxis], ft.unit_rows(own), 0).astype(np.float32)
-            self._folding = ft.folding(train.matrix, self._own)
-        view = View(self.neighbors_, self._content)
-        outputs = layerwise(training.model, self._features, self._own, view, device=device)
-        self._inner, self._item_vectors = outputs.inner, outputs.z
-        self._model = {
-            name: value.detach().cpu().numpy().copy()
-            for name, value in training.model.named_parameters()
-        }
+            own = ft.unit_rows(training.own.detach().cpu().numpy()) * known[:, np.newaxis]
+            map_ = ft.folding(train.matrix, own)
+        view = View(items.visited, items.content)
+        outputs = layerwise(training.model, items.features, own, view, device=device)
+        return State(
+            vectors=outputs.z,
+            features=items.features,
+            weights=items.space.weights,
+            own=own,
+            folding=map_,
+            last=last_items(train) if self.query == "last" else None,
+            inner=outputs.inner,
+            parameters={
+                name: value.detach().cpu().numpy().copy()
+                for name, value in training.model.named_parameters()
+            },
+        )
 
     # -- New items -----------------------------------------------------------------------------
 
@@ -524,7 +525,7 @@ class PinSage(VectorRecommender):
         if n_new is None:
             raise ValueError("transform needs item_features, interactions or item_edges, got none")
         with one_blas_thread():
-            return self._transform(self._space.rows(raw, links), added, n_new, n_threads).z
+            return self._transform(self._state.space.rows(raw, links), added, n_new, n_threads)
 
     def _added(self, interactions: Any) -> sp.csr_matrix:
         new = as_interactions(interactions, "interactions")
@@ -539,130 +540,45 @@ class PinSage(VectorRecommender):
 
     def _transform(
         self, x: sp.csr_matrix | None, added: sp.csr_matrix | None, n_new: int, n_threads: int
-    ) -> Outputs:
-        n, top = self.train_.n_items, self.n_neighbors
+    ) -> NDArray[np.float32]:
+        state, train, top = self._state, self.train_.matrix, self.n_neighbors
+        n = train.shape[1]
         found = Neighbors(np.full((n_new, top), -1, np.int32), np.zeros((n_new, top), np.float32))
         if added is not None and added.nnz:
-            both = Interactions.from_csr(sp.hstack([self.train_.matrix, added], format="csr"))
             found = visited(
-                both, np.arange(n, n + n_new), top=top, n_walks=self.n_walks, beta=self.beta,
+                Interactions.from_csr(sp.hstack([train, added], format="csr")),
+                np.arange(n, n + n_new),
+                top=top,
+                n_walks=self.n_walks,
+                beta=self.beta,
                 n_jobs=n_threads,
-            )  # fmt: skip
-        content = None
-        if x is not None and self._features is not None and self.fallback and self.n_layers:
-            known = np.flatnonzero(np.bincount(self.train_.matrix.indices, minlength=n))
-            content = alike(x, self._features, known, top=top, n_jobs=n_threads)
-        own = None
-        if self._own is not None:
-            own = np.zeros((n_new, self._own.shape[1]), np.float32)
-            if added is not None and self._folding is not None:
-                own = ft.folded(self.train_.matrix, self._own, added, self._folding)
+            )
+        content = own = None
+        if x is not None and state.features is not None and self.fallback and self.n_layers:
+            known = np.flatnonzero(np.bincount(train.indices, minlength=n))
+            content = alike(x, state.features, known, top=top, n_jobs=n_threads)
+        if state.own is not None and state.folding is not None:
+            own = np.zeros((n_new, state.own.shape[1]), np.float32)
+            if added is not None:
+                own = ft.folded(train, state.own, added, state.folding)
         device = find_device(self.device)
-        with session(n_threads):
-            return layerwise(
-                self._restored(device), x, own, View(found, content, offset=n),
-                known=self._inner, device=device,
-            )  # fmt: skip
-
-    def _restored(self, device: torch.device) -> PinSageModel:
-        with torch.random.fork_rng(devices=[]):
-            model = self._make_model()
-        model.load_state_dict({k: torch.from_numpy(v) for k, v in self._model.items()})
-        moved: PinSageModel = model.to(device)
-        return moved
-
-    # -- Users -----------------------------------------------------------------------------------
-
-    def _targets(self) -> NDArray[np.float32]:
-        return self._item_vectors
-
-    def _mean_queries(self, histories: sp.csr_matrix) -> NDArray[np.float32]:
-        means = np.asarray(shares_of(histories) @ self._item_vectors, np.float32)
-        return ft.unit_rows(means) if self.residual else means
-
-    def _queries(self, users: IndexArray) -> NDArray[np.float32]:
-        if self._last is not None:
-            return self._mean_queries(self._last[users])
-        if self.query == "medoids":
-            raise AttributeError(
-                "PinSage(query='medoids') has several vectors for a user: use recommend, or "
-                "query='mean'"
-            )
-        return self._mean_queries(self.train_.matrix[users])
-
-    def _fold_in(self, histories: sp.csr_matrix) -> NDArray[np.float32]:
-        if self.query == "last":
-            raise NotImplementedError(
-                "PinSage(query='last') needs times, which histories have not: give the last item "
-                "of each user alone as histories to a model with query='mean'"
-            )
-        return self._mean_queries(histories)
-
-    def _rank(
-        self,
-        users: IndexArray | None,
-        histories: sp.csr_matrix,
-        k: int,
-        exclude: sp.csr_matrix | None,
-        candidates: IndexArray | None,
-    ) -> Ranking:
-        if self.query != "medoids":
-            return super()._rank(users, histories, k, exclude, candidates)
-        owner, items = medoids(histories, self._item_vectors, self.n_medoids)
-        found = top_k(
-            self._item_vectors[items], self._item_vectors, k,
-            exclude=None if exclude is None else exclude[owner], candidates=candidates,
-            n_jobs=self.n_jobs,
-        )  # fmt: skip
-        return merged(owner, *found, n=histories.shape[0])
-
-    def _all_scores(self, users: IndexArray) -> NDArray[np.float32]:
-        if self.query != "medoids":
-            return super()._all_scores(users)
-        owner, items = medoids(self.train_.matrix[users], self._item_vectors, self.n_medoids)
-        with one_blas_thread():
-            scores = self._item_vectors[items] @ self._item_vectors.T
-        result = np.zeros((len(users), self.train_.n_items), np.float32)
-        starts = np.flatnonzero(np.diff(owner, prepend=-1))
-        if len(starts):
-            result[owner[starts]] = np.maximum.reduceat(scores, starts, axis=0)
-        return result
+        plain = "basis.weight" not in state.parameters
+        with session(n_threads), torch.random.fork_rng(devices=[]):
+            model = self._make_model(self._inputs(state.features, plain))
+            model.load_state_dict({k: torch.from_numpy(v) for k, v in state.parameters.items()})
+            view = View(found, content, offset=n)
+            known_outputs = {"known": state.inner, "device": device}
+            return layerwise(model.to(device), x, own, view, **known_outputs).z
 
     # -- Files -----------------------------------------------------------------------------------
 
     def _fitted(self) -> dict[str, Any]:
-        held = {
-            "_item_vectors": self._item_vectors,
-            "_features": self._features,
-            "_weights": self._space.weights,
-            "_own": self._own,
-            "_folding": self._folding,
-            "_last": self._last,
-        }
-        held |= {f"_inner.{k}": h for k, h in enumerate(self._inner)}
-        held |= {_PARAMETER + name: value for name, value in self._model.items()}
-        return {name: value for name, value in held.items() if value is not None}
+        return self._state.arrays()
 
     def _set_fitted(self, file: RecommenderFile) -> None:
-        names = ["_features", "_weights", "_own", "_folding", "_last"]
-        inner = [f"_inner.{k}" for k in range(self.n_layers)]
-        sizes = {"_features": ("items", "f"), "_weights": ("one", "raw"), "_own": ("items", "o")}
-        sizes["_folding"] = ("o", "o")
-        layout = {"_item_vectors": ("items", "d"), "_last": ("users", "items"), **sizes}
-        layout |= {name: ("items", name) for name in inner}
-        present = {"_item_vectors", *inner}
-        present |= {name for name in names if {name, f"{name}.shape"} & set(file.arrays)}
-        fitted = read_fitted(file, {name: layout[name] for name in layout if name in present})
-        self.__dict__.update({name: fitted.get(name) for name in (*names, "_item_vectors")})
-        self._inner = [fitted[name] for name in inner]
-        n_known = 0 if self._weights is None else self._weights.nnz
-        n_columns = 0 if self._features is None else self._features.shape[1]
-        if n_columns - n_known not in (0, file.train.n_items):
-            raise FileFormatError("its features do not fit their weights")
-        self._space = ft.FeatureSpace(self._weights, n_columns - n_known)
-        start = len(_PARAMETER)
-        self._model = {k[start:]: v for k, v in file.arrays.items() if k.startswith(_PARAMETER)}
-        self._plain = "basis.weight" not in self._model
-        wanted = {name: value.shape for name, value in self._make_model().named_parameters()}
-        if {name: value.shape for name, value in self._model.items()} != wanted:
+        state = self._state = State.read(file, self.n_layers)
+        plain = "basis.weight" not in state.parameters
+        model = self._make_model(self._inputs(state.features, plain))
+        wanted = {name: value.shape for name, value in model.named_parameters()}
+        if {name: value.shape for name, value in state.parameters.items()} != wanted:
             raise FileFormatError("its parameters are not those of such a model")
