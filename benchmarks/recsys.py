@@ -89,8 +89,16 @@ SETTINGS: dict[str, dict[str, dict[str, Any]]] = {
     },
     "citeulike-a cold": {"PinSage": {"device": "cpu"}},
     "ml-1m_m1": {
+        "ItemKNN": {"k": 300, "shrink": 10.0, "weighting": "bm25"},
+        "RP3beta": {"alpha": 1.0, "beta": 0.6, "k": 50},
+        "EASE": {"l2": 600.0},
+        "PureSVD": {"n_components": 128},
+        "GFCF": {"n_components": 128, "alpha": 0.3},
+        "DeepWalkRecommender": {"window": 3, "n_walks": 30, "learning_rate": 0.05},
+        "Node2VecRecommender": {"window": 3, "n_walks": 30, "learning_rate": 0.05, "q": 0.5},
         "LightGCN": {"device": "cpu"},
-        "implicit ALS": {"factors": 64, "alpha": 1},
+        "implicit ALS": {"factors": 64, "alpha": 1, "regularization": 0.01},
+        "implicit BPR": {"factors": 64},
     },
 }  # fmt: skip
 
@@ -98,7 +106,7 @@ SETTINGS: dict[str, dict[str, dict[str, Any]]] = {
 GRIDS: dict[str, dict[str, tuple[Any, ...]]] = {
     "Popularity": {},
     "ItemKNN": {"k": (100, 300), "shrink": (0.0, 10.0), "weighting": ("none", "bm25")},
-    "RP3beta": {"alpha": (0.8, 1.0), "beta": (0.2, 0.4), "k": (50, 200)},
+    "RP3beta": {"alpha": (0.8, 1.0), "beta": (0.2, 0.4, 0.6), "k": (50, 200)},
     "EASE": {"l2": (100.0, 300.0, 600.0)},
     "PureSVD": {"n_components": (64, 128, 256)},
     "GFCF": {"n_components": (64, 128, 256), "alpha": (0.2, 0.3)},
