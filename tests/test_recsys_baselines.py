@@ -214,6 +214,21 @@ def test_content_knn_reads_text():
     close(ContentKNN().fit(RATED, DATA.item_text), profiles @ words.T)
 
 
+@pytest.mark.parametrize("kind", ["array", "object", "Series", "tuple"])
+def test_texts_come_in_every_sequence(kind):
+    texts = [" ".join(f"tag{j}" for j in np.flatnonzero(row)) for row in DATA.item_tags.toarray()]
+    series = pytest.importorskip("pandas").Series(texts, index=range(100, 145))
+    made = {
+        "array": np.array(texts),
+        "object": np.array(texts, object),
+        "Series": series,
+        "tuple": tuple(texts),
+    }[kind]
+    np.testing.assert_array_equal(
+        scores(ContentKNN().fit(RATED, made)), scores(ContentKNN().fit(RATED, texts))
+    )
+
+
 def test_content_knn_finds_new_items():
     train = RATED.matrix.tolil()
     new = np.arange(0, 45, 5)
@@ -230,6 +245,8 @@ def test_wrong_features():
         (None, "item_features must be given"),
         (np.ones((3, 2)), "a row for each of the 45 items of train, got 3"),
         (["text"] * 44, "got 44"),
+        ("text", "a list of texts, got str"),
+        (["text"] * 44 + [None], "must be texts, but row 44 is None"),
         (np.full((45, 2), np.inf), "must be finite, but row 0"),
     ):
         with pytest.raises(ValueError, match=message):

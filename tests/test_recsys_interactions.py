@@ -541,3 +541,13 @@ def test_lastfm_and_movielens_100k():
     assert ratings.n_interactions == 100_000
     assert set(ratings.matrix.data.tolist()) == {1, 2, 3, 4, 5}
     assert ratings.times.dtype == np.int64
+
+
+def test_numbers_and_their_texts_are_not_aligned():
+    numbers = Interactions.from_arrays([1, 2, 3], [10, 20, 30])
+    words = Interactions.from_arrays([1, 2, 3], ["10", "20", "x"])
+    for pair in ((numbers, words), (words, numbers)):
+        with pytest.raises(ValueError, match="ids are numbers in one table, text in the other"):
+            pair[0].align(pair[1])
+    others = Interactions.from_arrays([1], ["tea"])
+    assert numbers.align(others)[0].item_ids.tolist() == [10, 20, 30, "tea"]

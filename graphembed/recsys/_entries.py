@@ -70,6 +70,14 @@ def unite(ids: Array, others: Array) -> Array:
     new = others[locate(others, ids) < 0]
     if not len(new):
         return ids
+    if (ids.dtype == object) != (new.dtype == object):
+        numbers, words = (new, ids) if ids.dtype == object else (ids, new)
+        spelled = set(words.tolist()).intersection(map(str, numbers.tolist()))
+        if spelled:
+            raise ValueError(
+                f"ids are numbers in one table, text in the other, such as {min(spelled)} and "
+                f"{min(spelled)!r}: convert one of them, or read the second file with like="
+            )
     if ids.dtype == new.dtype:
         return np.concatenate([ids, new])
     values = [*ids.tolist(), *new.tolist()]
