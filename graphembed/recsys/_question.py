@@ -173,7 +173,7 @@ def _check_unseen(
     both = known.matrix.multiply(test.matrix).tocsr()
     if repeats is not None and both.nnz:
         is_known = repeats.astype(bool)
-            both = both - both.multiply(is_known)
+        both = both - both.multiply(is_known)
         both.eliminate_zeros()
     both = both.tocoo()
     if both.nnz:
