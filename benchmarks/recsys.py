@@ -6,15 +6,16 @@
 
 Datasets, which are not part of this repository, lie under GRAPHEMBED_DATA: "ml-1m_m1" and "lastfm"
 with their given splits, "citeulike-a warm" (20 % of the interactions) and "citeulike-a cold" (20 %
-of the articles, which are then the candidates; tags are the features), "ml-100k time" (the last
-20 % of the ratings, of users who had any before). SETTINGS were chosen by --tune, which cuts a
+of the articles, which are then the candidates; tags are the features), "ml-100k time" (the last 20
+% of the ratings, of users who had any before). SETTINGS were chosen by --tune, which cuts a
 validation part off the training part alone, in the manner of the test: 10 % of the interactions, or
-of the articles, or the last 10 %. Those of the walk models and of LightGCN were searched by hand on
-parts of the same kind, of lastfm for both citeulike-a and lastfm; what is not named was not
-searched. Then each model is fitted to the whole training part and looks at the test part once for
-each seed; models without randomness have one seed. EASE on citeulike-a runs only if it is named:
-the inverse of 16,980 rows takes minutes. Time is CPU time of all threads; differences are to the
-best model, with seed 0, over resampled users.
+of the articles, or the last 10 %. What of them is not in GRIDS, of the walk models (ns_exponent,
+window, learning_rate) and of LightGCN (learning_rate, n_epochs), was searched by hand on parts of
+the same kind, of lastfm for both citeulike-a and lastfm; what is not named was not searched. Then
+each model is fitted to the whole training part and looks at the test part once for each seed;
+models without randomness have one seed. EASE on citeulike-a runs only if it is named: the inverse
+of 16,980 rows takes minutes. Time is CPU time of all threads; scores are means over the seeds,
+differences are to the best model, both with seed 0 alone, over resampled users.
 """
 
 import importlib.util
@@ -42,6 +43,7 @@ SEEDED = (
     "implicit ALS", "implicit BPR",
 )  # fmt: skip
 MOST_ITEMS_OF_EASE = 10_000
+DIFFERENCES = ("difference", "low", "high")
 WITH_CONTENT = ("ContentKNN", "PinSage")
 
 # Chosen on validation parts (--tune); what is not named is the default.
@@ -51,7 +53,7 @@ SETTINGS: dict[str, dict[str, dict[str, Any]]] = {
         "ItemKNN": {"k": 300, "shrink": 10.0},
         "RP3beta": {"alpha": 0.8, "beta": 0.2, "k": 200},
         "EASE": {"l2": 100.0},
-        "PureSVD": {"n_components": 128},
+        "PureSVD": {"n_components": 128, "normalize": True},
         "GFCF": {"n_components": 128, "alpha": 0.2},
         "IALS": {"n_components": 128},
         "DeepWalkRecommender": {**WALKS, "ns_exponent": 0.25},
@@ -65,7 +67,7 @@ SETTINGS: dict[str, dict[str, dict[str, Any]]] = {
         "ItemKNN": {"k": 100, "shrink": 0.0, "weighting": "bm25"},
         "RP3beta": {"alpha": 1.0, "beta": 0.4, "k": 50},
         "EASE": {"l2": 100.0},
-        "PureSVD": {"n_components": 64},
+        "PureSVD": {"n_components": 64, "normalize": True},
         "GFCF": {"n_components": 64, "alpha": 0.3},
         "IALS": {"n_components": 128},
         "LINERecommender": {"n_components": 128, "order": "both", "negative": 1},
@@ -76,7 +78,7 @@ SETTINGS: dict[str, dict[str, dict[str, Any]]] = {
     "citeulike-a warm": {
         "ItemKNN": {"k": 300, "shrink": 10.0, "weighting": "bm25"},
         "RP3beta": {"alpha": 0.8, "beta": 0.2, "k": 200},
-        "PureSVD": {"n_components": 256},
+        "PureSVD": {"n_components": 256, "normalize": True},
         "GFCF": {"n_components": 64, "alpha": 0.2},
         "IALS": {"n_components": 128},
         "DeepWalkRecommender": {**WALKS, "ns_exponent": 0.25},
@@ -92,7 +94,7 @@ SETTINGS: dict[str, dict[str, dict[str, Any]]] = {
         "ItemKNN": {"k": 300, "shrink": 10.0, "weighting": "bm25"},
         "RP3beta": {"alpha": 1.0, "beta": 0.6, "k": 50},
         "EASE": {"l2": 600.0},
-        "PureSVD": {"n_components": 128},
+        "PureSVD": {"n_components": 128, "normalize": True},
         "GFCF": {"n_components": 128, "alpha": 0.3},
         "DeepWalkRecommender": {"window": 3, "n_walks": 30, "learning_rate": 0.05},
         "Node2VecRecommender": {"window": 3, "n_walks": 30, "learning_rate": 0.05, "q": 0.5},
@@ -108,7 +110,7 @@ GRIDS: dict[str, dict[str, tuple[Any, ...]]] = {
     "ItemKNN": {"k": (100, 300), "shrink": (0.0, 10.0), "weighting": ("none", "bm25")},
     "RP3beta": {"alpha": (0.8, 1.0), "beta": (0.2, 0.4, 0.6), "k": (50, 200)},
     "EASE": {"l2": (100.0, 300.0, 600.0)},
-    "PureSVD": {"n_components": (64, 128, 256)},
+    "PureSVD": {"n_components": (64, 128, 256), "normalize": (True,)},
     "GFCF": {"n_components": (64, 128, 256), "alpha": (0.2, 0.3)},
     "IALS": {"n_components": (128,), "w0": (0.1, 0.3), "reg": (0.001, 0.003)},
     "ContentKNN": {"weighting": ("none", "tfidf")},
@@ -231,7 +233,7 @@ QUICK_SETTINGS: dict[str, dict[str, Any]] = {
     "LightGCN": {"n_components": 8, "n_epochs": 2, "device": "cpu"},
     "PinSage": {"n_epochs": 1, "device": "cpu"},
     "IALS": {"n_components": 8, "n_epochs": 2},
-    "PureSVD": {"n_components": 8},
+    "PureSVD": {"n_components": 8, "normalize": True},
     "GFCF": {"n_components": 8},
     "implicit ALS": {"factors": 8, "iterations": 2},
     "implicit BPR": {"factors": 8, "iterations": 2},
@@ -343,6 +345,7 @@ def run(
             "seeds": len(rows),
             "threads": args.threads,
             **{key: statistics.mean(row[key] for row in rows) for key in rows[0] if numeric(key)},
+            **{key: rows[0][key] for key in DIFFERENCES},  # every seed has a reference of its own
             **{f"{key} sd": deviation([row[key] for row in rows]) for key in (metric, "ndcg@20")},
             "reference": reference,
             "load": round(os.getloadavg()[0], 2),

@@ -211,7 +211,7 @@ def test_the_sampled_protocol_gives_new_users_what_is_popular():
                     protocol="sampled",
                     n_negatives=20,
                     random_state=0,
-                )  # fmt: skip
+                )
             )
     assert results[0] == results[1]
 

@@ -48,9 +48,9 @@ class Comparison:
 
     def __str__(self) -> str:
         """Return a table with one row per model."""
-        k = self.metric.partition("@")[2]
-        names = [f"{name}@{k}" for name in _SHOWN]
-        names += [self.metric] * (self.metric not in names) + [f"coverage@{k}"]
+        ks = [key.partition("@")[2] for key in self.rows[0] if key.startswith("coverage@")]
+        names = [f"{name}@{k}" for k in ks for name in _SHOWN]
+        names += [self.metric] * (self.metric not in names) + [f"coverage@{k}" for k in ks]
         header = ["model", *names, f"{self.metric} - {self.reference}", "fit CPU s", "rank CPU s"]
         table = [header, *(self._cells(row, names) for row in self.rows)]
         widths = [max(len(cells[j]) for cells in table) for j in range(len(header))]

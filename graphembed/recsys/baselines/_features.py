@@ -34,7 +34,7 @@ def read_features(features: Any, n_items: int, *, weight: bool) -> sp.csr_matrix
 
 def check_rows(features: Any, n_items: int) -> None:
     """Raise if there is not one row for each item."""
-    if isinstance(features, str) or not np.ndim(features) and not hasattr(features, "shape"):
+    if isinstance(features, str) or (not np.ndim(features) and not hasattr(features, "shape")):
         raise ValueError(
             "item_features must be an array, a sparse matrix or a list of texts, got "
             f"{type(features).__name__}"
