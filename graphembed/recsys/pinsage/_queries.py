@@ -46,21 +46,26 @@ def medoids(
     owner, items : ndarray of int64
         Rows, ascending, and their medoids.
     """
-    owner, items = [], []
-    for row in range(histories.shape[0]):
-        own = histories.indices[histories.indptr[row] : histories.indptr[row + 1]]
-        if not len(own):
-            continue
-        with one_blas_thread():
-            products = (vectors[own] @ vectors[own].T).astype(np.float64)
-        best = np.full(len(own), products.min())
-        for _ in range(min(n, len(own))):
-            gain = np.maximum(products - best, 0).sum(axis=1)
-            chosen = int(np.argmax(gain))
-            best = np.maximum(best, products[chosen])
-            owner.append(row)
-            items.append(int(own[chosen]))
+    owner: list[int] = []
+    items: list[int] = []
+    with one_blas_thread():
+        for row in range(histories.shape[0]):
+            own = histories.indices[histories.indptr[row] : histories.indptr[row + 1]]
+            found = own[_medoids_of(vectors[own], n)].tolist() if len(own) else []
+            owner += [row] * len(found)
+            items += found
     return np.array(owner, np.int64), np.array(items, np.int64)
+
+
+def _medoids_of(rows: NDArray[np.float32], n: int) -> list[int]:
+    products = (rows @ rows.T).astype(np.float64)
+    best = np.full(len(rows), products.min())
+    found = []
+    for _ in range(min(n, len(rows))):
+        chosen = int(np.argmax(np.maximum(products - best, 0).sum(axis=1)))
+        best = np.maximum(best, products[chosen])
+        found.append(chosen)
+    return found
 
 
 def merged(
