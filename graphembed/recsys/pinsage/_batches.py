@@ -169,6 +169,11 @@ class Batches:
         self._known = degrees > 0
         self._weight = np.maximum(degrees, 1) ** -settings.popularity_power
         self._seen = SeenItems(train)
+        if self._seen.counts.max(initial=0) < 2:
+            raise ValueError(
+                "PinSage: train must have users with two items or more: what is learned is to find "
+                "an item of a user from another one, and there is no such pair"
+            )
 
     def __len__(self) -> int:
         """Batches of an epoch: pairs drawn are as many as there are interactions."""

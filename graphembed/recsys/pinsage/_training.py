@@ -73,8 +73,8 @@ class Training:
                 losses.append(self._step(batch))
         if not losses:
             raise ValueError(
-                "PinSage: train gave no pair to learn from, an item of a user to find from another "
-                "one of the same user: train must have users with two items or more"
+                "PinSage: no batch had a user with an item to find and another to find it from: "
+                "train must have more users with two items, or holdout be nearer to 0.5"
             )
         return float(np.mean(losses))
 

@@ -58,8 +58,8 @@ class PinSage(ItemVectorRecommender):
     What neighbours add is to be measured, on validation data, against ``n_layers=0``. For items
     without interactions (citeulike-a, tags and citations) two layers, with `neighbor_dropout` 0.5
     or 1, came to an ndcg@20 of 0.378, none to 0.379, and `ContentKNN` of the same features to
-    0.343: the gain was that of learned features, not of neighbours. For known items, with own vectors and
-    ``neighbor_dropout=0``, one layer came to 0.185, none to 0.184, and `GFCF` to 0.168.
+    0.343: the gain was that of learned features, not of neighbours. For known items, with own
+    vectors and ``neighbor_dropout=0``, one layer came to 0.185, none to 0.184, `GFCF` to 0.168.
 
     Parameters
     ----------
