@@ -94,8 +94,9 @@ def add_recsys_commands(
         "--val-fraction",
         metavar="X",
         type=checked(float, float_in(0, 1, "left")),
-        default=0.1,
-        help="likewise for validation, which stops the training of lightgcn",
+        default=None,
+        help="likewise for validation, which stops the training of lightgcn (default: 0.1, with "
+        "--test 0)",
     )
     recsys.add_argument(
         "--test",

@@ -7,7 +7,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from graphembed._validation import Constraint, float_in, int_at_least, n_jobs_like
-from graphembed.recsys._blas import one_blas_thread
+from graphembed.recsys._blas import one_blas_thread, products
 from graphembed.recsys._model_files import Layout
 from graphembed.recsys.base import IndexArray, ScoreRecommender
 from graphembed.recsys.baselines._spectrum import low_pass, normalised
@@ -71,7 +71,7 @@ class GFCF(ScoreRecommender):
 
     def _fit(self, train: Interactions, *, seed: int, n_threads: int) -> None:
         self.projection_, self.item_vectors_ = low_pass(
-            train.matrix, self.n_components, normalise=True
+            train.matrix, self.n_components, normalize=True
         )
         self.filter_ = normalised(train.matrix).astype(np.float32)
 
@@ -87,7 +87,7 @@ class GFCF(ScoreRecommender):
         with one_blas_thread():
             for begin in range(0, n, size):
                 rows = histories[begin : begin + size]
-                low = (rows @ self.projection_) @ vectors.T
+                low = products(rows @ self.projection_, vectors)
                 # dense, because most users have an item in common with somebody popular
                 by_user = self.filter_ @ rows.T.toarray()
                 scores[begin : begin + size] = (linear.T @ by_user).T + self.alpha * low
