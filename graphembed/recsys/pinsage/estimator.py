@@ -1,5 +1,6 @@
 """The recommender `PinSage`."""
 
+from collections.abc import Sequence
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -25,7 +26,7 @@ from graphembed._validation import (
 from graphembed.estimators._gnn import find_device, seeded, session
 from graphembed.exceptions import FileFormatError
 from graphembed.recsys._blas import one_blas_thread
-from graphembed.recsys._fitting import as_validation, run_epochs, validation_score
+from graphembed.recsys._fitting import as_candidates, as_validation, run_epochs, validation_score
 from graphembed.recsys._model_files import RecommenderFile
 from graphembed.recsys.base import as_interactions
 from graphembed.recsys.interactions import Interactions
@@ -127,8 +128,9 @@ class PinSage(ItemVectorRecommender):
         "cpu", "cuda" or such; "auto" is CUDA where there is a GPU.
     random_state : None, int, numpy.random.Generator or numpy.random.RandomState, optional
         Seed of all that is drawn but the walks, which are always the same.
-    n_jobs : int, optional
-        Threads of walks, sparse products and ranking; the rest runs on one. None: 1.
+    n_jobs : int or None, default=-1
+        Threads of walks, sparse products and ranking; the rest runs on one. -1 means all cores,
+        None one.
     verbose : int, default=0
         Show progress.
 
@@ -251,7 +253,7 @@ class PinSage(ItemVectorRecommender):
         n_medoids: int = 3,
         device: str = "auto",
         random_state: Any = None,
-        n_jobs: int | None = None,
+        n_jobs: int | None = -1,
         verbose: int = 0,
     ) -> None:
         self.n_components = n_components
@@ -292,9 +294,11 @@ class PinSage(ItemVectorRecommender):
         super()._check()
         find_device(self.device)
         window = self.hard_window
-        ranks = {"hard_window[0]": window[0], "hard_window[1]": window[1]}
-        wish = {"hard_window[0]": int_at_least(0), "hard_window[1]": int_at_least(window[0] + 1)}
-        check_params(ranks, wish, owner="PinSage")
+        if not isinstance(window, Sequence) or len(window) != 2:
+            raise ValueError(f"PinSage: hard_window must be a pair of ranks, got {window!r}")
+        for k, least in enumerate((0, window[0])):
+            name = f"hard_window[{k}]"
+            check_params({name: window[k]}, {name: int_at_least(least + k)}, owner="PinSage")
 
     def fit(
         self,
@@ -355,12 +359,10 @@ class PinSage(ItemVectorRecommender):
         raw, is_sparse = ft.read_features(item_features, train.n_items)
         links = ft.read_links(item_edges, train.item_ids)
         space = ft.FeatureSpace.of(raw, links, float(self.idf_power) if is_sparse else 0.0)
-        rows = space.rows(raw, links)
+        rows = space.rows(raw, links, train.n_items)
         inputs = self._inputs(rows, plain=not is_sparse and links is None)
-        held_out = None if validation is None else as_validation(validation, train)
-        candidates = None
-        if validation_items is not None:
-            candidates = np.unique(train.item_index(validation_items))
+        held_out: Any = None if validation is None else as_validation(validation, train)
+        candidates = as_candidates(validation_items, train, held_out)
         items = self._find_neighbors(train, space, rows, n_threads)
         device = find_device(self.device)
         with session(n_threads), seeded(seed, device):
@@ -380,7 +382,7 @@ class PinSage(ItemVectorRecommender):
                 device=device,
             )
 
-            def validate(held_out: Any = held_out) -> float:
+            def validate() -> float:
                 vectors = self._outputs(training, items, device).vectors
                 return validation_score(
                     self._means(train.matrix, vectors), vectors, train.matrix, held_out,
@@ -525,7 +527,8 @@ class PinSage(ItemVectorRecommender):
         if n_new is None:
             raise ValueError("transform needs item_features, interactions or item_edges, got none")
         with one_blas_thread():
-            return self._transform(self._state.space.rows(raw, links), added, n_new, n_threads)
+            rows = self._state.space.rows(raw, links, n_new)
+            return self._transform(rows, added, n_new, n_threads)
 
     def _added(self, interactions: Any) -> sp.csr_matrix:
         new = as_interactions(interactions, "interactions")
