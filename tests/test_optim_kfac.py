@@ -342,6 +342,23 @@ def test_dropout_before_a_layer_is_looked_behind():
         pre.close()
 
 
+@pytest.mark.parametrize("is_sparse", [True, False])
+def test_features_that_are_changed_in_place_are_looked_at_again(is_sparse):
+    edges, x = graph()
+    model = gcn(dims=(4, 3))
+    features = SparseMatrix.from_torch(x.to_sparse_csr()) if is_sparse else x
+    pre, _ = start(model, ema=0.0, interval_growth=1.0)
+    traces = []
+    for factor in (1, 1, 10):
+        (features.values if is_sparse else features).mul_(factor)
+        backward(model, features, edges)
+        pre.step()
+        traces.append(float(pre.blocks[0].a.trace()))
+    pre.close()
+    assert traces[0] == traces[1]
+    assert traces[2] > 10 * traces[1]
+
+
 # -- Passes and steps --------------------------------------------------------------------------
 
 

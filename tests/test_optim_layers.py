@@ -20,10 +20,18 @@ from torch import nn  # noqa: E402
 from torch.nn import functional as F  # noqa: E402, N812
 
 from graphembed import nn as nn_of_ours  # noqa: E402
-from graphembed.nn import Adjacency, GATConv, GCNConv, Linear, PinSageConv, SAGEConv  # noqa: E402
+from graphembed.nn import (  # noqa: E402
+    Adjacency,
+    GATConv,
+    GCNConv,
+    Linear,
+    PinSageConv,
+    SAGEConv,
+    SparseMatrix,
+)
 from graphembed.nn.models import GAT, GCN, ChebNet, GraphSAGE  # noqa: E402
 from graphembed.nn.training import Part  # noqa: E402
-from graphembed.optim import KFAC  # noqa: E402
+from graphembed.optim import KFAC, Hop  # noqa: E402
 from graphembed.optim._layers import find_layer  # noqa: E402
 
 ROWS = torch.arange(5)
@@ -140,6 +148,21 @@ def test_a_module_called_twice_counts_twice():
         hessian = 0.5 * torch.eye(4, dtype=torch.float64)
         gram = hessian + down.t() @ hessian @ down
         torch.testing.assert_close(block.g.value[0] * (2 / scale if scale == 1 else 1), gram)
+
+
+@pytest.mark.parametrize("order", range(3))
+def test_weights_by_squares_are_exact_where_ways_do_not_mix(order):
+    # On a directed cycle every power of the matrix leads to another node.
+    n = 7
+    cycle = 0.8 * torch.eye(n, dtype=torch.float64).roll(1, dims=1)
+    weights = torch.arange(1.0, n + 1, dtype=torch.float64)
+    hop = Hop(n, SparseMatrix.from_torch(cycle.to_sparse_csr()), order)
+    polynomial = hop.of_rows(torch.eye(n, dtype=torch.float64))
+    wanted = weights @ polynomial.square()
+    torch.testing.assert_close(hop.weights_after(weights), wanted)
+    if order == 2:
+        ones = torch.ones_like(weights)
+        torch.testing.assert_close(hop.weights_after(ones), 2.6384 * ones)
 
 
 def test_frozen_parameters_stay_out():

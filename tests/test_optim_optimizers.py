@@ -63,6 +63,17 @@ def test_optimizers_learn_and_resume_with_the_same_bits(name):
     assert_same(parameters(model), parameters(other))
 
 
+def test_natural_gradient_has_the_factors_of_every_step():
+    edges, x = graph()
+    model = gcn()
+    optimizer = NGD(model, rows=ROWS)
+    train(model, optimizer, x, edges, 7)
+    pre = optimizer.preconditioner
+    assert pre.n_steps == 7
+    assert [block.n_updates for block in pre.blocks] == [7, 7, 7]
+    assert optimizer.param_groups[0]["momentum"] == pre.ema == 0.0
+
+
 def test_kfacsgd_is_kfac_around_sgd():
     edges, x = graph()
     one, two = gcn(), gcn()

@@ -72,7 +72,6 @@ class Curvature:
             made = Pass(parameters, (sites, weights, scale))
         else:
             made = Pass(parameters, self._take(sites, weights, loss_rows, output))
-            self.passes.add(made)
         kept_by = weakref.ref(self.passes)
 
         def note(_: Tensor) -> None:

@@ -232,7 +232,7 @@ def input_rows(call: SiteCall, approx: str, cache: PathCache, dtype: torch.dtype
 
     if any(_takes_gradient(x) for x in inputs):
         return make(), squares
-    versions = tuple(x._version if isinstance(x, Tensor) else 0 for x in inputs)
+    versions = tuple(map(_version, inputs))
     key = ("rows", site.bias is None, versions, hops if None in pulled else ())
     return cache.get(key, (*pulled, *inputs, q), make), squares
 
@@ -290,6 +290,12 @@ def _row_map(
         ("map", approx), ways.paths or (ways.weights,), make
     )
     return result
+
+
+def _version(x: Any) -> int:
+    """How often the values of rows have been changed in place."""
+    values = x.values if isinstance(x, SparseMatrix) else x
+    return 0 if values is None else int(values._version)
 
 
 def _takes_gradient(x: Any) -> bool:
