@@ -299,6 +299,42 @@ def test_levenberg_marquardt_is_refused_where_no_loss_comes():
         LevenbergMarquardt(lowest=1.0, highest=0.1)
 
 
+def test_levenberg_marquardt_follows_one_training():
+    edges, x = graph()
+    damping = LevenbergMarquardt(interval=1)
+    states = []
+    for _ in range(2):
+        model = gcn()
+        optimizer = KFACSGD(model, rows=ROWS, damping=damping)
+
+        def closure(model=model, optimizer=optimizer):
+            optimizer.zero_grad()
+            value = F.cross_entropy(model(x, edges)[ROWS], Y)
+            value.backward()
+            return value
+
+        for _ in range(2):
+            optimizer.step(closure)
+        states.append(optimizer.state_dict())
+        with pytest.raises(ValueError, match="damping must be a LevenbergMarquardt of its own"):
+            KFAC(gcn(), damping=damping)
+        with KFAC(gcn()) as pre:
+            pre.damping = damping
+            with pytest.raises(ValueError, match="of its own"):
+                pre.step(1.0)
+        damping = copy.deepcopy(damping)  # which belongs to none
+    assert states[0]["preconditioner"]["damping"]["before"] is not None
+    optimizer = KFACSGD(gcn(), rows=ROWS)
+    with pytest.raises(ValueError, match=r"damping must be None: .* got 'dict'"):
+        optimizer.load_state_dict(states[0])
+    state = optimizer.state_dict()
+    optimizer = KFACSGD(gcn(), rows=ROWS, damping=LevenbergMarquardt())
+    with pytest.raises(ValueError, match=r"damping must be of a LevenbergMarquardt, .* got None"):
+        optimizer.load_state_dict(state)
+    with pytest.raises(ValueError, match=r"KFACSGD: damping=.* needs step\(closure\), got None"):
+        optimizer.step()
+
+
 def test_attach_twice_is_refused():
     model = gcn()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)

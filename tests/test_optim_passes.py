@@ -10,7 +10,7 @@ from optim_helpers import Chain, gcn, graph, seeded  # noqa: E402
 from torch.nn import functional as F  # noqa: E402, N812
 from torch.utils._python_dispatch import TorchDispatchMode  # noqa: E402
 
-from graphembed.nn import GCNConv  # noqa: E402
+from graphembed.nn import GATConv, GCNConv  # noqa: E402
 from graphembed.optim import KFAC, KFACSGD, TraceRule  # noqa: E402
 from graphembed.optim._recorder import Output  # noqa: E402
 
@@ -207,6 +207,58 @@ def test_parameters_that_are_fixed_later_leave_their_block():
     for a, b in zip(model.parameters(), other.parameters(), strict=True):
         if b.grad is not None:
             torch.testing.assert_close(a.grad, b.grad)
+
+
+@pytest.mark.parametrize("is_loaded", [False, True])
+def test_layers_that_are_thawed_later_get_their_block_at_once(is_loaded):
+    model = gcn()
+    model.layers[0].requires_grad_(False)
+    pre = KFAC(model, 0.1, rows=ROWS)
+    due = []
+    for n in range(14):
+        if n == 10:
+            if is_loaded:
+                state = pre.state_dict()
+                pre.close()
+                pre = KFAC(model, 0.1, rows=ROWS)
+                pre.load_state_dict(state)
+            model.layers[0].requires_grad_(True)
+        if pre._is_due():
+            due.append(n)
+        backward(model)
+        pre.step()
+    pre.close()
+    assert due == [0, 2, 4, 7, 10, 18][:5]
+    assert [block.name for block in pre.blocks] == ["layers.2", "layers.1", "layers.0"]
+
+
+def test_a_checkpoint_without_a_block_gets_it_at_once():
+    model = gcn()
+    with KFAC(model, 0.1, rows=ROWS) as pre:
+        backward(model)
+        pre.step()
+        state = pre.state_dict()
+        assert not pre._is_due()
+    del state["blocks"]["layers.1"]
+    with KFAC(model, 0.1, rows=ROWS) as pre:
+        pre.load_state_dict(state)
+        assert pre._is_due()
+        backward(model)
+        pre.step()
+        assert {block.name: block.n_updates for block in pre.blocks}["layers.1"] == 1
+
+
+def test_parameters_that_never_have_a_block_ask_for_no_passes():
+    model = seeded(lambda: Chain([GATConv(4, 3), GCNConv(3, 3)]))
+    with KFAC(model, 0.1, rows=ROWS, skip=["att"]) as pre:
+        backward(model)
+        pre.step()
+        assert not pre._is_due()
+        state = pre.state_dict()
+    assert state["left_out"] == ["layers.0.att_src", "layers.0.att_dst"]
+    with KFAC(model, 0.1, rows=ROWS, skip=["att"]) as pre:
+        pre.load_state_dict(state)
+        assert not pre._is_due()
 
 
 def test_a_parameter_without_gradient_does_not_leave_the_others_raw():
