@@ -136,8 +136,8 @@ def trace(calls: Sequence[Call], loss_rows: SparseMatrix, cache: PathCache) -> l
 
     The layers are taken for a chain in the order of their calls, with linear maps in between that
     act on every row alone. Where the numbers of rows show that they are none (a readout, a model
-    of two branches), the paths are given up from there on; where they become too many or too large,
-    weights of rows take their place.
+    of two branches), or where a layer mixes rows in an unknown way, the paths are given up from
+    there on; where they become too many or too large, weights of rows take their place.
 
     Parameters
     ----------
@@ -159,6 +159,9 @@ def trace(calls: Sequence[Call], loss_rows: SparseMatrix, cache: PathCache) -> l
     for call in reversed(calls):
         if hops is not None:
             ways = cache.before(hops, ways)
+        if call.sites is None:
+            ways, hops = Ways(), ()
+            continue
         if call.n_returned != ways.n_rows:
             ways = Ways()
         layer = call.sites(*call.args, **call.kwargs)

@@ -118,7 +118,8 @@ class KFAC(Options):
     Layers are taken for a chain in the order of their calls, with maps of single rows in between.
     A model that is none (``conv1(x) + conv2(x)``, rows permuted, or propagated by hand, between
     layers; a layer named in `skip` above others) still trains, but its factors are not those of
-    the Fisher information, and only different numbers of rows are noticed.
+    the Fisher information, and only different numbers of rows are noticed. Inside and before
+    convolutions of PyG that are not known all rows count alike, and a warning names them.
 
     A pass counts if its gradients are there at the step: those of a step left out by a gradient
     scaler do not, nor does a pass that is not finite, whatever becomes of its gradients. Of several
@@ -142,7 +143,6 @@ class KFAC(Options):
         self._claim_damping()
         skipped = Skipped(self.skip)
         self.n_steps = 0
-        self._doubts = Doubts(self.model, skipped)
         self._recorder = Recorder(
             self.model,
             skip=skipped.layer,
@@ -150,6 +150,7 @@ class KFAC(Options):
             done=self._observe,
             keep_gradients=self.fisher == "empirical",
         )
+        self._doubts = Doubts(self.model, skipped, self._recorder.unknown)
         parameters = [p for layer in self._recorder.layers for p in layer.parameters()]
         self._curvature = Curvature(self, parameters)
         self._optimizer: torch.optim.Optimizer | None = None
