@@ -273,7 +273,7 @@ class KFAC(Options):
                 "KFAC.attach: damping=LevenbergMarquardt() needs the loss: call step(loss) yourself"
             )
         if self._attached is not None:
-            raise RuntimeError("KFAC.attach: it is attached already: close() it first")
+            raise RuntimeError("KFAC.attach: it is attached already: close() it and make a new one")
         if self._is_closed:
             raise RuntimeError("KFAC.attach: it has been closed: make a new KFAC")
         held = {p for group in optimizer.param_groups for p in group["params"]}
