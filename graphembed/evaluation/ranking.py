@@ -238,7 +238,8 @@ def _checked(top: Any, test: Any) -> tuple[NDArray[np.integer[Any]], sp.csr_matr
             f"test must be a scipy sparse matrix, got {type(test).__name__}: "
             "scipy.sparse.csr_matrix makes one"
         )
-    matrix: sp.csr_matrix = test.tocsr()
+    given: Any = test
+    matrix: sp.csr_matrix = given.tocsr()
     if not matrix.has_canonical_format:
         matrix = matrix.copy()
         matrix.sum_duplicates()

@@ -10,8 +10,6 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped, unus
 
 FloatArray = NDArray[np.float32]
 
-_ROWS = 64
-
 
 @contextmanager
 def one_blas_thread() -> Iterator[None]:
@@ -21,17 +19,13 @@ def one_blas_thread() -> Iterator[None]:
 
 
 def products(rows: FloatArray, others: FloatArray) -> FloatArray:
-    """``rows @ others.T`` with the same bits of a row whatever other rows there are.
+    """``rows @ others.T``, one row at a time.
 
-    BLAS chooses its way by the shape, so every product has the shape of `_ROWS` rows, filled up
-    with zeros.
+    In a product of matrices the bits of a row depend on its place among the rows.
     """
     found = np.empty((len(rows), len(others)), np.float32)
-    for begin in range(0, len(rows), _ROWS):
-        block = rows[begin : begin + _ROWS]
-        filled = np.zeros((_ROWS, rows.shape[1]), np.float32)
-        filled[: len(block)] = block
-        found[begin : begin + len(block)] = (filled @ others.T)[: len(block)]
+    for row, place in zip(rows, found, strict=True):
+        np.dot(others, row, out=place)
     return found
 
 

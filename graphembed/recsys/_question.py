@@ -172,7 +172,8 @@ def _check_unseen(
     """Raise if the test asks for what is known, other than repetitions that are asked for."""
     both = known.matrix.multiply(test.matrix).tocsr()
     if repeats is not None and both.nnz:
-        both = both - both.multiply(repeats != 0)
+        is_known = repeats.astype(bool)
+        both = both - both.multiply(is_known)
         both.eliminate_zeros()
     both = both.tocoo()
     if both.nnz:

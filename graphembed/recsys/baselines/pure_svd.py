@@ -26,7 +26,8 @@ class PureSVD(VectorRecommender):
     n_components : int, default=64
         Singular vectors; as many as the rank of the interactions, if that is less.
     normalize : bool, default=False
-        Divide by the roots of the sums of rows and columns first.
+        Divide by the roots of the sums of rows and columns first; then it is not the method of the
+        first paper.
     n_jobs : int, default=-1
         Number of threads of the ranking; -1 means all cores, None means 1.
 
