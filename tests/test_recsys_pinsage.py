@@ -317,7 +317,7 @@ def test_hard_negatives_are_of_the_window_and_come_one_by_one() -> None:
     batch, dense = batches.make(2, 0), TRAIN.matrix.toarray() > 0
     in_window, missing = 0, batch.mask[:, len(batch.pool) :]
     assert set(batch.hard[~missing]) <= set(batch.pool)  # as there are less than n_negatives
-    assert missing.mean() < 0.05
+    assert missing.mean() < 0.15
     rows = zip(batch.owner, batch.positive, batch.hard, missing, strict=True)
     for b, positive, hard, gone in rows:
         query = batch.nodes[batch.shares[b].indices[0]]
@@ -325,7 +325,7 @@ def test_hard_negatives_are_of_the_window_and_come_one_by_one() -> None:
         negatives = batch.nodes[hard[~gone]]
         assert (~dense[users][:, negatives]).all(axis=1).any()
         in_window += np.isin(negatives, ranked.index[query, 10:]).sum()
-    assert in_window > 0.6 * batch.hard.size
+    assert in_window > 0.6 * (~missing).sum()
 
 
 def test_hard_negatives_are_never_the_positive() -> None:

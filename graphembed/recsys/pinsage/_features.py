@@ -1,6 +1,5 @@
 """What is known of items, as sparse rows of length 1: numbers, tags, text, links."""
 
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,6 +9,7 @@ from sklearn.feature_extraction.text import HashingVectorizer
 from sklearn.utils.extmath import randomized_svd
 
 from graphembed.graph import Graph, NodeIndex
+from graphembed.recsys.baselines._features import texts_of
 
 _HASHES = 2**20
 _SVD_ITERATIONS = 2
@@ -79,7 +79,7 @@ def read_features(features: Any, n_items: int | None) -> tuple[sp.csr_matrix | N
 
     Parameters
     ----------
-    features : array, sparse matrix, sequence of str, or None
+    features : array, sparse matrix, list, array or Series of str, or None
         A row or a text for each item.
     n_items : int or None
         How many items there are, if that is known.
@@ -95,11 +95,10 @@ def read_features(features: Any, n_items: int | None) -> tuple[sp.csr_matrix | N
         return None, False
     if isinstance(features, str):
         raise ValueError("item_features must hold a text for each item, got one str")
-    is_text = isinstance(features, Sequence) and len(features) > 0
-    is_text = is_text and all(isinstance(text, str) for text in features)
-    if is_text:
+    texts = None if sp.issparse(features) else texts_of(features)
+    if texts is not None:
         hashing = HashingVectorizer(n_features=_HASHES, alternate_sign=False, norm=None)
-        rows = hashing.transform(features)
+        rows = hashing.transform(texts)
     elif sp.issparse(features):
         rows = features
     else:
