@@ -37,7 +37,7 @@ IMPORTANCE_CONSTRAINTS = {
     "n_jobs": n_jobs_like(),
     "exact": boolean(),
 }
-# Steps of the walks from one seed, which are made in one call: about two seconds.
+# Steps of the walks from one seed, which are made in one call: about one second.
 _MAX_STEPS = 5 * 10**7
 _LEAST = 1e-30  # penalty, so that scores stay above 0 in float32
 
@@ -234,5 +234,5 @@ def _penalties(graph: Graph, beta: float) -> NDArray[np.float32]:
         return np.empty(0, np.float32)
     into = np.bincount(graph.indices, weights=graph.weights, minlength=graph.n_nodes)
     least = into[into > 0].min()
-    penalties = np.maximum(into / least, 1.0) ** -beta
-    return np.maximum(penalties, _LEAST).astype(np.float32)
+    penalties: NDArray[np.float64] = np.maximum(np.maximum(into / least, 1.0) ** -beta, _LEAST)
+    return penalties.astype(np.float32)

@@ -55,6 +55,11 @@ class PinSage(ItemVectorRecommender):
     starts at the cosine of content, and learns what is to be added. A user is the mean of the
     vectors of his or her items.
 
+    What neighbours add is to be measured, on validation data, against ``n_layers=0``. For items
+    without interactions (citeulike-a, tags and citations, ``neighbor_dropout=1``) two layers found
+    what none found: ndcg@20 of 0.378 and 0.379, with 0.343 of ContentKNN by the same features. The
+    gain was that of learned features, not of neighbours.
+
     Parameters
     ----------
     n_components : int, default=256
@@ -83,7 +88,8 @@ class PinSage(ItemVectorRecommender):
     idf_power : float, default=1.0
         Text and the columns of a sparse matrix are multiplied by
         ``(log((1 + n) / (1 + df)) + 1) ** idf_power``; 0 leaves them. Arrays are taken as they are.
-        All rows are divided by their lengths.
+        All rows are divided by their lengths. Here n and df, in how many items a column is not 0,
+        are of all items, also of those without interactions: of their content, not of `train`.
     pairs : {"users", "items"}, default="users"
         What is learned: to find an item from the others of a user, or from one of them.
     loss : {"softmax", "max_margin", "bpr"}, default="softmax"
@@ -159,8 +165,11 @@ class PinSage(ItemVectorRecommender):
 
     All items are computed layer by layer at the end, each once per layer. Time of a batch:
     O(items read * (n_components * hidden + n_neighbors * hidden) + batch_size * n_negatives *
-    n_components). Memory: 8 bytes for each interaction, feature and neighbour, the parameters four
-    times, among them n_features * n_components of W0.
+    n_components). Memory, beside `train`: 4 bytes for each interaction, 12 with hard negatives; 8
+    for each nonzero feature and, of both kinds, each neighbour and rank of `hard_window`; h^0 to
+    h^K and z of all items; the parameters four times, among them n_features * n_components of W0;
+    batches, with 5 bytes for each pair and negative. While neighbours are found, the graph, with 24
+    bytes for each interaction, and 64 MiB.
 
     On a CPU the result is the same, bit by bit, for any `n_jobs`. Values of interactions do not
     count, only that they are there.
@@ -316,8 +325,8 @@ class PinSage(ItemVectorRecommender):
         train : Interactions or scipy sparse matrix of shape (n_users, n_items)
             What users have had to do with which items. Items without interactions are new ones.
         item_features : array or sparse matrix of shape (n_items, n_features), or list of str
-            A row or a text for each item, in the order of ``train.item_ids``. Text becomes counts
-            of hashed words.
+            A row or a text for each item, in the order of ``train.item_ids``. Text, of which an
+            array or a Series will do, too, becomes counts of hashed words.
         item_edges : Graph or sparse matrix of shape (n_items, n_items), optional
             Links between items, such as citations, whatever their direction and weight; of a graph
             the nodes are ids of items. To whom an item is linked is another feature of it.
@@ -325,7 +334,8 @@ class PinSage(ItemVectorRecommender):
             Interactions to stop early by: the parameters are those of the epoch with the best
             ndcg@20. Nothing is learned from them.
         validation_items : list or array of ids, optional
-            Rank these items only for validation, such as new ones.
+            Rank these items only for validation, such as new ones. Some of them must be in
+            `validation`.
 
         Returns
         -------
@@ -335,7 +345,10 @@ class PinSage(ItemVectorRecommender):
         Raises
         ------
         ValueError
-            If a parameter is out of range, data do not fit together, or training diverges.
+            If a parameter is out of range, data do not fit together, no user has two items to
+            learn from, or training diverges.
+        KeyError
+            If `validation_items` names an item that there is not.
         """
         return self._fit_to(
             train,
