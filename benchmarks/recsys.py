@@ -343,8 +343,10 @@ def fitted(
     if name.startswith("PinSage") and problem.edges is not None:
         inputs["item_edges"] = problem.edges
     if name == "ContentKNN, citations":
-        own = sp.identity(problem.train.n_items, np.float32)
-        linked = (problem.edges + problem.edges.T + own > 0).astype(np.float32)
+        graph = problem.edges
+        ones = np.ones(len(graph.indices), np.float32)
+        links = sp.csr_matrix((ones, graph.indices, graph.indptr), (graph.n_nodes, graph.n_nodes))
+        linked = (links + links.T + sp.identity(graph.n_nodes) > 0).astype(np.float32)
         inputs["item_features"] = sp.hstack([problem.features, linked]).tocsr()
     model = make(name, params, seed, n_jobs)
     wall, cpu = time.perf_counter(), time.process_time()
