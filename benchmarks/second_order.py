@@ -18,6 +18,7 @@ a GPU: time until it is done). The settings of ours were chosen by the validatio
 import argparse
 import functools
 import itertools
+import json
 import multiprocessing
 import os
 import statistics
@@ -282,7 +283,10 @@ def compare(protocol: str, name: str, args: argparse.Namespace) -> list[Row]:
         targets = [0.5] if name == "cora" else targets[:1]
     elif protocol == "paper":
         targets = []
-    labelled: Row = {"protocol": protocol, "dataset": name, "device": args.device}
+    labelled: Row = {
+        "protocol": protocol, "dataset": name, "device": args.device,
+        "load": round(os.getloadavg()[0], 1),
+    }  # fmt: skip
     return [
         {
             **labelled, "contender": label, "status": "ok", **summary(runs[label], targets),
@@ -347,6 +351,16 @@ def draw(rows: list[Row], args: argparse.Namespace) -> None:
     save(figure, result_path("second_order", args))
 
 
+def others_of(args: argparse.Namespace) -> list[Row]:
+    """Rows of a kept file whose protocol or dataset a partial run leaves out."""
+    path = result_path("second_order", args).with_suffix(".json")
+    if not (args.partial and args.save and path.is_file()):
+        return []
+    ours = set(itertools.product(args.protocol, args.dataset))
+    rows = json.loads(path.read_text())["rows"]
+    return [row for row in rows if (row.get("protocol"), row.get("dataset")) not in ours]
+
+
 def main() -> None:
     """Run the protocols, print a table for each dataset, write results/second_order.json."""
     parser = common_options(__doc__)
@@ -363,7 +377,7 @@ def main() -> None:
     args.epochs = EPOCHS
     if args.quick:
         args.seeds, args.seeds_of_main, args.epochs, args.dataset = 2, 2, 5, ["cora"]
-    rows: list[Row] = []
+    rows = others_of(args)
     if args.device == "cuda" and not torch.cuda.is_available():
         reason = "torch sees no CUDA device here"
         rows.append({"device": "cuda", "contender": "all", "status": "skipped", "reason": reason})
