@@ -1,5 +1,8 @@
 """Each baseline against the definition of its paper, written densely; and on real data."""
 
+import re
+import tracemalloc
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -19,7 +22,7 @@ from graphembed.recsys import (
     load_citeulike,
     make_interactions,
 )
-from graphembed.recsys.baselines import _inverse, _spectrum
+from graphembed.recsys.baselines import _inverse, _least_squares, _spectrum
 
 DATA = make_interactions(70, 45, random_state=5)
 RATED = DATA.interactions
@@ -48,7 +51,7 @@ def test_popularity():
 
 @pytest.mark.parametrize("block", [7, 45, 512])
 def test_ease_is_the_best_linear_model_without_a_diagonal(block, monkeypatch):
-    monkeypatch.setattr(_inverse, "_BLOCK", block)
+    monkeypatch.setattr(_inverse, "BLOCK", block)
     model = EASE(l2=3.0, n_jobs=3).fit(RATED)
     b = np.zeros((45, 45))
     for j in range(45):  # a ridge regression of each item on the others
@@ -61,7 +64,7 @@ def test_ease_is_the_best_linear_model_without_a_diagonal(block, monkeypatch):
 
 @pytest.mark.parametrize("n", [1, 6, 20, 21])
 def test_inverse(n, monkeypatch):
-    monkeypatch.setattr(_inverse, "_BLOCK", 7)
+    monkeypatch.setattr(_inverse, "BLOCK", 7)
     a = np.random.default_rng(n).normal(size=(n, 30))
     a = a @ a.T + np.eye(n)
     inverse = a.copy()
@@ -110,9 +113,9 @@ def test_pure_svd(dense, monkeypatch):
     monkeypatch.setattr(_spectrum, "_DENSE", dense)  # without: the method of Lanczos
     v = np.linalg.svd(normalised())[2][:6].T
     roots = np.sqrt(X.sum(axis=0))
-    close(PureSVD(6).fit(RATED), (X / roots) @ v @ (v.T * roots))
+    close(PureSVD(6, normalize=True).fit(RATED), (X / roots) @ v @ (v.T * roots))
     v = np.linalg.svd(X)[2][:6].T
-    close(PureSVD(6, normalise=False).fit(RATED), X @ v @ v.T)
+    close(PureSVD(6).fit(RATED), X @ v @ v.T)
 
 
 @pytest.mark.parametrize("shape", [(90, 130), (130, 90), (60, 60)])
@@ -130,7 +133,7 @@ def test_lanczos_on_data_of_low_rank(transposed, monkeypatch):
     monkeypatch.setattr(_spectrum, "_DENSE", 0)
     blocks = np.kron(np.eye(5), np.ones((40, 30)))  # one singular value, five times
     blocks = sp.csr_matrix(blocks.T if transposed else blocks)
-    runs = [PureSVD(12).fit(blocks) for _ in range(2)]
+    runs = [PureSVD(12, normalize=True).fit(blocks) for _ in range(2)]
     assert runs[0].projection_.tobytes() == runs[1].projection_.tobytes()
     assert runs[0].projection_.shape == (blocks.shape[1], 5)
     products = runs[0].user_vectors @ runs[0].item_vectors.T
@@ -182,13 +185,62 @@ def test_ials_ends_at_a_minimum():
 
 
 def test_ials_solves_long_and_short_rows_alike(monkeypatch):
-    from graphembed.recsys.baselines import _least_squares
-
     whole = IALS(5, n_epochs=3, random_state=0).fit(RATED)
     monkeypatch.setattr(_least_squares, "_ENTRIES", 1)
     np.testing.assert_allclose(
         IALS(5, n_epochs=3, random_state=0).fit(RATED).user_vectors_, whole.user_vectors_, atol=1e-4
     )
+
+
+@pytest.mark.parametrize("d", [3, 40])
+def test_ials_solves_the_normal_equations(d):
+    rng = np.random.default_rng(0)
+    rows = sp.random_array((50, 70), density=0.3, rng=rng, format="csr")
+    rows = sp.csr_matrix(sp.vstack([rows, sp.csr_matrix((2, 70))]))
+    others = rng.normal(size=(70, d)).astype(np.float32)
+    penalty = rng.random(52) + 0.1
+    found = _least_squares.solve_rows(rows, others, 0.2, penalty, 3)
+    dense = rows.toarray()
+    for i in range(52):
+        left = (others.T * (dense[i] + 0.2)) @ others + penalty[i] * np.eye(d)
+        np.testing.assert_allclose(found[i], np.linalg.solve(left, others.T @ dense[i]), atol=1e-5)
+
+
+def test_what_cannot_be_solved_names_the_parameter():
+    rank_one = sp.csr_matrix(np.ones((4, 3)))
+    with pytest.raises(ValueError, match="l2=1e-100: raise l2"):
+        EASE(l2=1e-100).fit(rank_one)
+    with pytest.raises(ValueError, match=r"values up to 3e\+38.* scale the values"):
+        IALS(4, random_state=0).fit(rank_one * 3e38)
+
+
+def test_ease_counts_its_memory():
+    train = sp.random_array((300, 600), density=0.1, rng=np.random.default_rng(0), format="csr")
+    tracemalloc.start()
+    try:
+        EASE(n_jobs=2).fit(Interactions.from_csr(train))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    with pytest.raises(ValueError, match="600 items need") as refused:
+        EASE(max_memory=1, n_jobs=2).fit(train)
+    counted = int(re.search(r"need (\d+) bytes", str(refused.value))[1])
+    assert peak < 1.1 * counted
+
+
+@pytest.mark.parametrize("shape", [(20_000, 100), (100, 20_000)])
+def test_a_small_side_makes_no_dense_table(shape):
+    train = sp.random_array(shape, density=0.002, rng=np.random.default_rng(0), format="csr")
+    matrix = sp.csr_matrix(train)
+    tracemalloc.start()
+    try:
+        vectors = _spectrum._right_singular_vectors(matrix, 5)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 0.5 * 8 * shape[0] * shape[1]
+    expected = np.linalg.svd(matrix.toarray(), full_matrices=False)[2][:5].T
+    np.testing.assert_allclose(np.abs((vectors * expected).sum(axis=0)), 1, atol=1e-6)
 
 
 def test_content_knn():
@@ -214,6 +266,21 @@ def test_content_knn_reads_text():
     close(ContentKNN().fit(RATED, DATA.item_text), profiles @ words.T)
 
 
+@pytest.mark.parametrize("kind", ["array", "object", "Series", "tuple"])
+def test_texts_come_in_every_sequence(kind):
+    texts = [" ".join(f"tag{j}" for j in np.flatnonzero(row)) for row in DATA.item_tags.toarray()]
+    series = pytest.importorskip("pandas").Series(texts, index=range(100, 145))
+    made = {
+        "array": np.array(texts),
+        "object": np.array(texts, object),
+        "Series": series,
+        "tuple": tuple(texts),
+    }[kind]
+    np.testing.assert_array_equal(
+        scores(ContentKNN().fit(RATED, made)), scores(ContentKNN().fit(RATED, texts))
+    )
+
+
 def test_content_knn_finds_new_items():
     train = RATED.matrix.tolil()
     new = np.arange(0, 45, 5)
@@ -230,6 +297,8 @@ def test_wrong_features():
         (None, "item_features must be given"),
         (np.ones((3, 2)), "a row for each of the 45 items of train, got 3"),
         (["text"] * 44, "got 44"),
+        ("text", "a list of texts, got str"),
+        (["text"] * 44 + [None], "must be texts, but row 44 is None"),
         (np.full((45, 2), np.inf), "must be finite, but row 0"),
     ):
         with pytest.raises(ValueError, match=message):
@@ -248,7 +317,7 @@ def adjacency(path) -> Interactions:
     ("model", "recall", "ndcg"),
     [
         (Popularity(), 0.1161, 0.1176),
-        (PureSVD(64), 0.2743, 0.2610),
+        (PureSVD(64, normalize=True), 0.2743, 0.2610),
         (GFCF(64), 0.2675, 0.2580),
     ],
     ids=lambda value: type(value).__name__,

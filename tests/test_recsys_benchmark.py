@@ -34,6 +34,14 @@ def test_a_quick_run(tmp_path):
     ]
     for row in rows:
         assert 0 <= row["recall@20"] <= 1
-        assert row["low"] <= row["difference"] <= row["high"]
+        best = next(
+            other
+            for other in rows
+            if (other["dataset"], other["model"]) == (row["dataset"], row["reference"])
+        )
+        difference = row["recall@20, seed 0"] - best["recall@20, seed 0"]
+        assert row["difference, seed 0"] == pytest.approx(difference, abs=1e-12)
+        assert row["low, seed 0"] <= difference + 1e-12
+        assert row["high, seed 0"] >= difference - 1e-12
         assert (row["recall@20 sd"] is None) == (row["seeds"] == 1)
     assert "paired bootstrap" in done.stdout

@@ -171,7 +171,9 @@ def test_parameters_and_seed_reach_the_model(tables, tmp_path):
     [
         (["{csv}", "--users", "77"], "there is no user 77"),
         (["{csv}", "--users", "ann"], "there is no user 'ann'"),
-        (["{csv}", "--user", "who"], "has no column 'who'"),
+        (["{csv}", "--user", "who"], "has no column 'who'; say with --user which one"),
+        (["{csv}", "--model", "ease", "--params", "l2=1", "l2=2"], "--params l2 is given twice"),
+        (["nowhere.csv", "--users", "1"], "nowhere.csv: No such file or directory"),
         (["{csv}", "--model", "ease", "--params", "k=3"], "ease has no parameter 'k', only"),
         (["{csv}", "--model", "ease", "--params", "l2=-1"], "EASE: l2 must be"),
         (
@@ -311,6 +313,40 @@ def test_a_test_part_of_its_own(tables, tmp_path, capsys):
 
 def test_evaluate_failures(tables, capsys):
     assert run("recsys", "evaluate", tables[".csv"], "--split", "global-time") == 1
-    assert "the interactions have no times" in error_line(capsys)
+    assert "the interactions have no times: name the column with --time, or" in error_line(capsys)
+    assert (
+        run("recsys", "evaluate", tables[".csv"], "--models", "ease", "--params", "ease.l2=0") == 1
+    )
+    assert "EASE: l2 must be" in error_line(capsys)
     assert run("recsys", "evaluate", tables[".csv"], "--params", "ease.l2=1") == 1
     assert "--params ease.l2: it must begin with one of popularity" in error_line(capsys)
+
+
+def test_unknown_users_are_found_before_the_fit(tables, tmp_path, capsys):
+    path = tmp_path / "model.gemb"
+    assert run("recommend", tables[".csv"], "--users", 77, "--save", path) == 1
+    assert "there is no user 77" in error_line(capsys)
+    assert not path.exists()
+
+
+def test_two_files_have_one_typing_and_one_train_part(tmp_path, capsys):
+    lines = [f"{u},{(u + 3 * j) % 20}\n" for u in range(30) for j in range(6)]
+    (tmp_path / "train.csv").write_text("user,item\n" + "".join(lines))
+    test = [f"{u},{(u + 18) % 20}\n" for u in range(30)]
+    args = ["recsys", "evaluate", tmp_path / "train.csv", "--test", tmp_path / "test.csv"]
+    args += ["--models", "itemknn", "--ks", "5"]
+    rows = []
+    for extra in ("", "0,gin\n"):
+        (tmp_path / "test.csv").write_text("user,item\n" + "".join(test) + extra)
+        for options in ([], ["--val-fraction", "0.2"]):  # itemknn takes no validation
+            assert run(*args, *options) == 0
+            out = capsys.readouterr().out
+            assert "train 180, validation 0" in out
+            rows.append(columns(out)["itemknn"][:1])
+    assert rows[0] == rows[1]
+    assert rows[2] == rows[3]
+    assert float(rows[2][0]) > 0.9 * float(rows[0][0]) > 0
+    for fraction in ("0", "0.2"):
+        (tmp_path / "test.csv").write_text("user,item\n" + lines[0])
+        assert run(*args, "--val-fraction", fraction) == 1
+        assert "1 interactions are in train and in test" in error_line(capsys)

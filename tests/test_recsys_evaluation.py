@@ -120,6 +120,25 @@ def test_wrong_shapes():
         ranking_scores(top, test, 2.5)
 
 
+def test_lists_are_checked():
+    test = sp.csr_matrix([[1, 0, 1]])
+    for top, error, message in (
+        ([[0, 2, 0]], ValueError, "an item once a row, got 0 twice in row 0"),
+        ([[0, 3]], ValueError, r"in \[0, 3\), or -1, got 3 in row 0, column 1"),
+        ([[-2]], ValueError, "got -2"),
+        ([[0.5]], TypeError, "top must hold integers"),
+        ([0], ValueError, "the shape"),
+    ):
+        with pytest.raises(error, match=message):
+            ranking_scores(top, test, 1)
+    with pytest.raises(TypeError, match="test must be a scipy sparse matrix, got ndarray"):
+        ranking_scores([[0]], test.toarray(), 1)
+    with pytest.raises(ValueError, match="slices must have one entry for each of the 3"):
+        slice_recalls([[0]], test, np.zeros(2, int), 1)
+    twice = sp.coo_matrix(([1, 1], ([0, 0], [0, 0])), shape=(1, 3))
+    assert ranking_scores([[0, -1, -1]], twice, 3)["recall@3"].tolist() == [1]
+
+
 def slow_evaluate(model, k: int, items=None) -> float:
     """Mean recall, with the ranking done by a sort of all scores."""
     recalls = []
@@ -161,7 +180,40 @@ def test_evaluate_by_popularity_and_novelty():
 def test_seen_items_may_be_asked_for():
     again = evaluate(MODEL, TRAIN, TRAIN, 5, filter_seen=False)
     assert again["hit_rate@5"] > 0.5
-    assert evaluate(MODEL, TRAIN, TRAIN, 5)["hit_rate@5"] == 0
+    with pytest.raises(ValueError, match="interactions are in train and in test, such as"):
+        evaluate(MODEL, TRAIN, TRAIN, 5)
+
+
+def test_a_model_that_has_seen_the_test_is_refused():
+    leaky = ItemKNN(20).fit(ALL)
+    for filter_seen in (True, False):
+        with pytest.raises(ValueError, match="are in the model's train_ and in test, such as"):
+            evaluate(leaky, TRAIN, TEST, filter_seen=filter_seen)
+    with pytest.raises(ValueError, match="are in the model's train_ and in test, such as"):
+        compare([Popularity(), leaky], TRAIN, TEST)
+    split = cold_user_split(ALL, val=0.1, test=0.3, history=0.5, random_state=0)
+    model = ItemKNN(20).fit(split.train)
+    with pytest.raises(ValueError, match="are in histories and in test"):
+        evaluate(model, split.train, split.test, histories=split.test)
+
+
+def test_the_sampled_protocol_gives_new_users_what_is_popular():
+    split = cold_user_split(ALL, val=0.1, test=0.3, random_state=0)
+    results = []
+    for model in (ItemKNN(20), Popularity()):
+        with pytest.warns(UserWarning, match="Krichene"):
+            results.append(
+                evaluate(
+                    model.fit(split.train),
+                    split.train,
+                    split.test,
+                    5,
+                    protocol="sampled",
+                    n_negatives=20,
+                    random_state=0,
+                )
+            )
+    assert results[0] == results[1]
 
 
 def test_the_sampled_protocol_warns_and_ranks_among_few():
@@ -281,3 +333,23 @@ def test_compare_refuses():
         compare([MODEL], TRAIN, TEST, metric="auc")
     with pytest.raises(ValueError, match="reference must be one of"):
         compare([MODEL], TRAIN, TEST, reference="EASE")
+    fits = []
+
+    class Watched(Popularity):
+        def fit(self, train):
+            fits.append(train)
+            return super().fit(train)
+
+    other = Interactions.from_csr(TEST.matrix, item_ids=np.arange(80) + 1)
+    for models, test, options, message in (
+        ([Watched()], TEST, {"metric": "auc@20"}, "metric must be one of recall@20"),
+        ([Watched()], TEST, {"random_state": "x"}, "random_state"),
+        ([Watched()], other, {}, "train and test must have the same items"),
+        ([Watched()], TEST, {"validation": other}, "train and validation must have the same items"),
+        ([Watched(), ContentKNN()], TEST, {}, "ContentKNN needs item_features, got none"),
+        ([Watched(), ContentKNN()], TEST, {"item_features": ["a"]}, "80 items of train, got 1"),
+        ([Watched(), ItemKNN().fit(ALL)], TEST, {}, "the model's train_"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            compare(models, TRAIN, test, **options)
+    assert not fits

@@ -103,3 +103,8 @@ def test_bad_options_are_refused(tmp_path, model):
     for path, options in (("a.csv", {}), ("a.parquet", {"names": list("abcde")})):
         with pytest.raises(ValueError, match="vector='v' names the one column"):
             write_embedding(tmp_path / path, [1, 2, 3], model.items, vector="v", **options)
+
+
+def test_the_order_of_the_arguments_is_named(tmp_path):
+    with pytest.raises(TypeError, match=r"the call is export_vectors\(path, model\)"):
+        export_vectors(EASE(), tmp_path / "v.npz")

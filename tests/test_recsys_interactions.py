@@ -541,3 +541,42 @@ def test_lastfm_and_movielens_100k():
     assert ratings.n_interactions == 100_000
     assert set(ratings.matrix.data.tolist()) == {1, 2, 3, 4, 5}
     assert ratings.times.dtype == np.int64
+
+
+def test_numbers_and_their_texts_are_not_aligned():
+    numbers = Interactions.from_arrays([1, 2, 3], [10, 20, 30])
+    words = Interactions.from_arrays([1, 2, 3], ["10", "20", "x"])
+    for pair in ((numbers, words), (words, numbers)):
+        with pytest.raises(ValueError, match="ids are numbers in one table, text in the other"):
+            pair[0].align(pair[1])
+    others = Interactions.from_arrays([1], ["tea"])
+    assert numbers.align(others)[0].item_ids.tolist() == [10, 20, 30, "tea"]
+
+
+ISO = ["2024-05-01", "2024-05-01T12:00:00+02:00", "2024-05-01 10:00:01.5", "2024-05-02T00:00:00Z"]
+MICROSECONDS = np.array(
+    ["2024-05-01", "2024-05-01T10:00", "2024-05-01T10:00:01.5", "2024-05-02"], "M8[us]"
+).astype(np.int64)
+
+
+def test_iso_dates(tmp_path):
+    lines = "".join(f"u,{k},{time}\n" for k, time in enumerate(ISO))
+    path = write(tmp_path, "user,item,at\n" + lines)
+    found = Interactions.from_csv(path, user="user", item="item", time="at")
+    assert found.times.tolist() == MICROSECONDS.tolist()
+    assert Interactions.from_arrays(["u"] * 4, range(4), times=ISO).times.tolist() == (
+        MICROSECONDS.tolist()
+    )
+    frame = pytest.importorskip("pandas").DataFrame({"user": 1, "item": range(4), "at": ISO})
+    found = Interactions.from_frame(frame, user="user", item="item", time="at")
+    assert found.times.tolist() == MICROSECONDS.tolist()
+    with pytest.raises(ValueError, match=r"times\[1\] is 'noon', neither a number nor an ISO date"):
+        Interactions.from_arrays([1, 2], [1, 2], times=["2024-05-01", "noon"])
+    mixed = write(tmp_path, "user,item,at\nu,1,2024-05-01\nu,2,17\n")
+    with pytest.raises(FileFormatError, match="line 3: the time must be an ISO date"):
+        Interactions.from_csv(mixed, user="user", item="item", time="at")
+
+
+def test_errors_name_the_class_of_the_caller():
+    with pytest.raises(TypeError, match=r"^Interactions.from_frame\(\) missing"):
+        Interactions.from_frame({})

@@ -411,3 +411,10 @@ def test_on_lastfm():
     )
     fitted = LightGCN(temperature=0.15, learning_rate=0.03, n_epochs=30, random_state=0).fit(train)
     assert evaluate(fitted, train, test)["recall@20"] >= 0.271
+
+
+def test_bpr_without_an_unseen_item_is_refused():
+    full = sp.csr_matrix(np.ones((3, 4), np.float32))
+    with pytest.raises(ValueError, match="every user of train with interactions has had all"):
+        model(loss="bpr").fit(full)
+    model().fit(full)

@@ -2,7 +2,9 @@
 
 import argparse
 import csv
+import inspect
 import json
+import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,6 +22,7 @@ from graphembed.io import MODEL_SUFFIX
 from graphembed.recsys import Interactions
 
 _USERS_PER_BLOCK = 2**14  # whose lists are held at a time
+_VAL_FRACTION = 0.1  # unless the test part is a file of its own
 
 
 def is_saved(path: Path) -> bool:
@@ -45,14 +48,18 @@ def recommend(args: argparse.Namespace) -> None:
     _check_outputs(args)
     if is_saved(args.source):
         model = recsys.Recommender.load(args.source).set_params(n_jobs=args.n_jobs)
+        table = model.train_
     else:
-        model = _make(args.model, args, dict(args.params or ())).fit(_read_whole(args, args.source))
+        model = _make(args.model, args, _params(args))
+        table = _read_whole(args, args.source)
+    users = table.user_ids
+    if args.users is not None:
+        users = users[table.user_index(_typed(args.users, users))]
+    if not hasattr(model, "train_"):
+        model.fit(table)
     if args.save is not None:
         model.save(args.save)
         print(f"{args.save}: the model", file=sys.stderr if args.output is None else sys.stdout)
-    users = model.train_.user_ids
-    if args.users is not None:
-        users = users[model.train_.user_index(_typed(args.users, users))]
     write = _WRITERS[".csv" if args.output is None else args.output.suffix.lower()]
     with _opened(args.output) as file:
         write(file, _blocks(model, users, args))
@@ -62,18 +69,20 @@ def recommend(args: argparse.Namespace) -> None:
 
 def evaluate(args: argparse.Namespace) -> None:
     """Split the table, fit the models, and print how they compare."""
-    train, val, test = _parts(args)
+    given = _params(args)
+    strangers = [key for key in given if key.partition(".")[0] not in args.models]
+    if strangers:
+        known = ", ".join(args.models)
+        raise ValueError(f"--params {strangers[0]}: it must begin with one of {known}")
     models = {}
     for name in args.models:
-        params = {
-            key.removeprefix(f"{name}."): value
-            for key, value in args.params or ()
-            if key.startswith(f"{name}.")
-        }
+        own = {key: value for key, value in given.items() if key.startswith(f"{name}.")}
+        params = {key.removeprefix(f"{name}."): value for key, value in own.items()}
         models[name] = _make(name, args, params)
-    strangers = [key for key, _ in args.params or () if key.partition(".")[0] not in models]
-    if strangers:
-        raise ValueError(f"--params {strangers[0]}: it must begin with one of {', '.join(models)}")
+    with _option_names():
+        train, val, test = _parts(
+            args, takes_validation=any(map(_takes_validation, models.values()))
+        )
     print(
         f"train {train.n_interactions:,}, validation {val.n_interactions:,}, test "
         f"{test.n_interactions:,} interactions of {train.n_users:,} users with "
@@ -81,8 +90,7 @@ def evaluate(args: argparse.Namespace) -> None:
         flush=True,
     )
     validation = val if val.n_interactions else None
-    for k in args.ks:  # fitted for the first
-        print(recsys.compare(models, train, test, ks=k, validation=validation), flush=True)
+    print(recsys.compare(models, train, test, ks=args.ks, validation=validation), flush=True)
 
 
 def _check_outputs(args: argparse.Namespace) -> None:
@@ -99,7 +107,22 @@ def _check_outputs(args: argparse.Namespace) -> None:
         import_optional("pyarrow", extra="recsys")
 
 
+@contextmanager
+def _option_names() -> Iterator[None]:
+    """Let errors name options where Python has arguments."""
+    try:
+        yield
+    except ValueError as error:
+        text = re.sub(r"\b(user|item|rating|time)=", r"--\1", str(error))
+        raise type(error)(text) from error
+
+
 def _read(args: argparse.Namespace, path: Path) -> Interactions:
+    with _option_names():
+        return _read_format(args, path)
+
+
+def _read_format(args: argparse.Namespace, path: Path) -> Interactions:
     kind = format_of(path, args.format)
     names = {name: getattr(args, name) for name in ("user", "item", "rating", "time")}
     if kind == "recbole":
@@ -126,25 +149,57 @@ def _read_whole(args: argparse.Namespace, path: Path) -> Interactions:
     return table if args.k_core is None else table.k_core(args.k_core)
 
 
-def _parts(args: argparse.Namespace) -> tuple[Interactions, Interactions, Interactions]:
+def _parts(
+    args: argparse.Namespace, *, takes_validation: bool
+) -> tuple[Interactions, Interactions, Interactions]:
     """Train, validation and test."""
     table = _read_whole(args, args.table)
     if args.test is not None:
-        table, test = table.align(_read(args, args.test))
-        if not args.val_fraction:
-            return table, table.select(np.zeros(table.n_interactions, bool)), test
-        cut = recsys.random_split(table, val=args.val_fraction, test=0, random_state=args.seed)
-        split = recsys.Split(cut.train, cut.val, test)
-    elif args.split == "random":
-        split = recsys.random_split(
-            table, val=args.val_fraction, test=args.test_fraction, random_state=args.seed
-        )
+        table, test = _with_one_typing(table, _read(args, args.test))
+        nothing = table.select(np.zeros(table.n_interactions, bool))
+        split = recsys.Split(table, nothing, test)
+        if args.val_fraction and takes_validation:
+            cut = recsys.random_split(table, val=args.val_fraction, test=0, random_state=args.seed)
+            split = recsys.Split(cut.train, cut.val, test)
+        return split.train, split.val, split.test
+    val = _VAL_FRACTION if args.val_fraction is None else args.val_fraction
+    if args.split == "random":
+        split = recsys.random_split(table, val=val, test=args.test_fraction, random_state=args.seed)
     elif args.split == "leave-one-out":
         split = recsys.leave_one_out(table, random_state=args.seed)
     else:
         by_time = {"user-time": recsys.user_time_split, "global-time": recsys.global_time_split}
-        split = by_time[args.split](table, val=args.val_fraction, test=args.test_fraction)
+        split = by_time[args.split](table, val=val, test=args.test_fraction)
     return split.train, split.val, split.test
+
+
+def _with_one_typing(train: Interactions, test: Interactions) -> tuple[Interactions, ...]:
+    """Align two tables, the numbers of one taken as text where the other has text."""
+    parts = [train, test]
+    for kind in ("user_ids", "item_ids"):
+        if getattr(train, kind).dtype != getattr(test, kind).dtype:
+            parts = [_spelled(part, kind) for part in parts]
+    return parts[0].align(parts[1])
+
+
+def _spelled(table: Interactions, kind: str) -> Interactions:
+    ids = {name: getattr(table, name) for name in ("user_ids", "item_ids")}
+    ids[kind] = np.array([str(value) for value in ids[kind].tolist()], object)
+    return Interactions.from_csr(table.matrix, **ids, times=table.times)
+
+
+def _takes_validation(model: Any) -> bool:
+    return "validation" in inspect.signature(model.fit).parameters
+
+
+def _params(args: argparse.Namespace) -> dict[str, Any]:
+    """What --params gives, each name once."""
+    params: dict[str, Any] = {}
+    for name, value in args.params or ():
+        if name in params:
+            raise ValueError(f"--params {name} is given twice")
+        params[name] = value
+    return params
 
 
 def _make(name: str, args: argparse.Namespace, params: dict[str, Any]) -> Any:
@@ -154,7 +209,9 @@ def _make(name: str, args: argparse.Namespace, params: dict[str, Any]) -> Any:
     if unknown:
         raise ValueError(f"{name} has no parameter {unknown[0]!r}, only {', '.join(known)}")
     run = {"random_state": args.seed, "n_jobs": args.n_jobs, "verbose": int(args.verbose)}
-    return model.set_params(**{key: run[key] for key in run if key in known} | params)
+    model.set_params(**{key: run[key] for key in run if key in known} | params)
+    model._check()
+    return model
 
 
 def _typed(texts: list[str], ids: Any) -> list[Any]:

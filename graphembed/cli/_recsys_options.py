@@ -43,6 +43,11 @@ def add_recsys_commands(
     add: Callable[[str, str], Any], add_run_options: Callable[[Any], None]
 ) -> None:
     """Add the commands to the parser."""
+    _add_recommend(add, add_run_options)
+    _add_evaluate(add, add_run_options)
+
+
+def _add_recommend(add: Callable[[str, str], Any], add_run_options: Callable[[Any], None]) -> None:
     recommend = add("recommend", "recommend items to users, by a table or a saved model")
     recommend.add_argument(
         "source", metavar="SOURCE", type=Path, help=f"a saved model (.gemb), or {_TABLE_HELP}"
@@ -72,6 +77,8 @@ def add_recsys_commands(
     add_table_options(recommend)
     add_run_options(recommend)
 
+
+def _add_evaluate(add: Callable[[str, str], Any], add_run_options: Callable[[Any], None]) -> None:
     recsys = add("recsys", "compare recommenders on interactions that were held back")
     recsys.add_argument("task", choices=("evaluate",), help="what to do")
     recsys.add_argument("table", metavar="TABLE", type=Path, help=_TABLE_HELP)
@@ -94,8 +101,9 @@ def add_recsys_commands(
         "--val-fraction",
         metavar="X",
         type=checked(float, float_in(0, 1, "left")),
-        default=0.1,
-        help="likewise for validation, which stops the training of lightgcn",
+        default=None,
+        help="likewise for validation, which stops the training of lightgcn (default: 0.1, with "
+        "--test 0)",
     )
     recsys.add_argument(
         "--test",

@@ -49,7 +49,6 @@ class Tables(NamedTuple):
 
     embedding: NDArray[np.float32]
     context: NDArray[np.float32]
-    visits: Frequencies
 
 
 def count_corpus(corpus: WalkCorpus, stats: TrainingStats, verbose: int) -> NDArray[np.int64]:
@@ -70,8 +69,8 @@ def count_corpus(corpus: WalkCorpus, stats: TrainingStats, verbose: int) -> NDAr
 
 def train_skipgram(
     corpus: WalkCorpus, config: SkipGramConfig, grid: type[Grid], *, verbose: int = 0
-) -> tuple[Tables, TrainingStats]:
-    """Train on all epochs of `corpus`.
+) -> tuple[Tables, NDArray[np.int64], TrainingStats]:
+    """Train on all epochs of `corpus`; the second result are the visits of epoch 0.
 
     `grid` is the loss: `NegativeSampling` or `HierarchicalSoftmax`.
     """
@@ -101,7 +100,7 @@ def train_skipgram(
     stats.train_seconds = time.perf_counter() - begin
     embedding = model.embedding()
     del model.input  # where that was a copy
-    return Tables(embedding, model.contexts(), visits), stats
+    return Tables(embedding, model.contexts()), visits, stats
 
 
 def train_edges(
@@ -128,7 +127,7 @@ def train_edges(
             bar.update(len(arcs))
     stats.n_pairs = n_pairs
     stats.train_seconds = time.perf_counter() - begin
-    return Tables(model.embedding(), model.contexts(), sampler.frequencies), stats
+    return Tables(model.embedding(), model.contexts()), stats
 
 
 class NegativeSampling(Grid):

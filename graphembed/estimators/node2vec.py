@@ -83,11 +83,13 @@ class _WalkEmbedding(GrowingEmbedding):
             embedding, stats = train_gensim(corpus, self._config(), verbose=self.verbose)
         else:
             grid = HierarchicalSoftmax if self.loss == "hs" else NegativeSampling
-            tables, stats = train_skipgram(corpus, self._config(), grid, verbose=self.verbose)
+            tables, visits, stats = train_skipgram(
+                corpus, self._config(), grid, verbose=self.verbose
+            )
             embedding = tables.embedding
             if self._refusal() is None:
                 prints = fingerprints(graph, graph.n_nodes, n_threads)
-                memory = Memory(tables.context, tables.visits, prints, seed, graph.directed)
+                memory = Memory(tables.context, visits, prints, seed, graph.directed)
         return Trained(embedding, {"strategy": walker.strategy, **asdict(stats)}, memory)
 
     def _refusal(self) -> str | None:

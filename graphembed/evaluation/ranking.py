@@ -47,13 +47,17 @@ def ranking_scores(
     Raises
     ------
     ValueError
-        If the shapes do not fit, or a k is larger than k_max.
+        If the shapes do not fit, a k is larger than k_max, or `top` holds what is no column of
+        `test`, or an item twice in a row.
+    TypeError
+        If `top` holds no integers or `test` is not sparse.
 
     References
     ----------
     He, X. et al. (2020). LightGCN: Simplifying and powering graph convolution network for
     recommendation. SIGIR.
     """
+    top, test = _checked(top, test)
     hits, n_test = _hits(top, test)
     scores: dict[str, FloatArray] = {}
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -104,6 +108,13 @@ def slice_recalls(
         ``"recall_head@20"`` and so on: the share of the user's test items of this slice that are
         among the first k; NaN for users without one.
     """
+    top, test = _checked(top, test)
+    slices = np.asarray(slices)
+    if slices.shape != (test.shape[1],):
+        raise ValueError(
+            f"slices must have one entry for each of the {test.shape[1]} columns of test, got the "
+            f"shape {slices.shape}"
+        )
     hits, _ = _hits(top, test)
     kinds = np.where(top >= 0, slices[np.maximum(top, 0)], -1)
     rows = np.repeat(np.arange(test.shape[0]), np.diff(test.indptr))
@@ -220,15 +231,47 @@ def check_ks(ks: Any, k_max: int | None = None) -> tuple[int, ...]:
     return tuple(int(k) for k in lengths)
 
 
+def _checked(top: Any, test: Any) -> tuple[NDArray[np.integer[Any]], sp.csr_matrix]:
+    """Return lists of different items and the test matrix, each entry of it once."""
+    if not sp.issparse(test):
+        raise TypeError(
+            f"test must be a scipy sparse matrix, got {type(test).__name__}: "
+            "scipy.sparse.csr_matrix makes one"
+        )
+    given: Any = test
+    matrix: sp.csr_matrix = given.tocsr()
+    if not matrix.has_canonical_format:
+        matrix = matrix.copy()
+        matrix.sum_duplicates()
+    items = np.asarray(top)
+    if items.ndim != 2 or items.shape[0] != matrix.shape[0]:
+        raise ValueError(
+            f"top must have the shape (n_users, k) with the {matrix.shape[0]} rows of test, got "
+            f"{items.shape}"
+        )
+    if items.dtype.kind not in "iu":
+        raise TypeError(f"top must hold integers, the indices of items, got {items.dtype}")
+    outside = (items < -1) | (items >= matrix.shape[1])
+    if outside.any():
+        row, column = np.argwhere(outside)[0]
+        raise ValueError(
+            f"top must hold columns of test, in [0, {matrix.shape[1]}), or -1, got "
+            f"{items[row, column]} in row {row}, column {column}"
+        )
+    ordered = np.sort(items, axis=1)
+    twice = (ordered[:, 1:] == ordered[:, :-1]) & (ordered[:, 1:] >= 0)
+    if twice.any():
+        row, column = np.argwhere(twice)[0]
+        raise ValueError(
+            f"top must hold an item once a row, got {ordered[row, column]} twice in row {row}"
+        )
+    return items, matrix
+
+
 def _hits(
     top: NDArray[np.integer[Any]], test: sp.csr_matrix
 ) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
     """Whether each ranked item is a test item, and how many of those each user has."""
-    if top.ndim != 2 or top.shape[0] != test.shape[0]:
-        raise ValueError(
-            f"top must have the shape (n_users, k) with the {test.shape[0]} rows of test, got "
-            f"{top.shape}"
-        )
     n_users, n_items = test.shape
     rows = np.repeat(np.arange(n_users, dtype=np.int64), np.diff(test.indptr))
     wanted = rows * n_items + test.indices

@@ -4,7 +4,11 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
+import numpy as np
+from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped, unused-ignore]
+
+FloatArray = NDArray[np.float32]
 
 
 @contextmanager
@@ -12,6 +16,17 @@ def one_blas_thread() -> Iterator[None]:
     """Hold BLAS to one thread: with more, a product is split, and its sums come out otherwise."""
     with threadpool_limits(limits=1, user_api="blas"):
         yield
+
+
+def products(rows: FloatArray, others: FloatArray) -> FloatArray:
+    """``rows @ others.T``, one row at a time.
+
+    In a product of matrices the bits of a row depend on its place among the rows.
+    """
+    found = np.empty((len(rows), len(others)), np.float32)
+    for row, place in zip(rows, found, strict=True):
+        np.dot(others, row, out=place)
+    return found
 
 
 def for_blocks(work: Callable[[int, int], None], n_items: int, size: int, n_threads: int) -> None:

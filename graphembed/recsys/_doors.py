@@ -52,7 +52,7 @@ class Doors(Table):
         ratings : array-like of shape (n,), optional
             Finite numbers > 0: ratings or weights.
         times : array-like of shape (n,), optional
-            Finite numbers; datetime64 is turned into int64 microseconds.
+            Finite numbers; datetime64 and ISO dates are turned into int64 microseconds.
         user_ids, item_ids : iterable of distinct ids, optional
             All rows and all columns, in this order; ids of `users` and `items` must be among them.
             If not given: those that occur, ascending if all are integers, else by first appearance.
@@ -323,7 +323,8 @@ class Doors(Table):
         user, item : str
             Names of the columns with the ids.
         rating, time : str, optional
-            Names of the columns with ratings or weights, and with times (numbers).
+            Names of the columns with ratings or weights, and with times (numbers or ISO
+            dates).
         delimiter : str, optional
             One character; if not given, the first of tab, comma, semicolon in the header.
         like : Interactions, optional
@@ -346,6 +347,11 @@ class Doors(Table):
         names = {"user": user, "item": item, "rating": rating, "time": time}
         entries = _readers.read_csv(Path(path), names, delimiter, _universe(like))
         return cls._from_entries(entries, duplicates)
+
+
+for _name, _door in vars(Doors).items():
+    if isinstance(_door, classmethod):  # for the messages of Python itself
+        _door.__func__.__qualname__ = f"Interactions.{_name}"
 
 
 def _universe(like: Table | None) -> tuple[Array, Array] | None:

@@ -1,5 +1,6 @@
 """From pairs of ids to the entries of a matrix: numbering ids, and merging repeated pairs."""
 
+from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -8,6 +9,8 @@ import scipy.sparse as sp
 from graphembed._ingest.edge_list import Array
 from graphembed._ingest.ids import object_array
 from graphembed._ingest.integers import index_integers
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Entries(NamedTuple):
@@ -70,6 +73,14 @@ def unite(ids: Array, others: Array) -> Array:
     new = others[locate(others, ids) < 0]
     if not len(new):
         return ids
+    if (ids.dtype == object) != (new.dtype == object):
+        numbers, words = (new, ids) if ids.dtype == object else (ids, new)
+        spelled = set(words.tolist()).intersection(map(str, numbers.tolist()))
+        if spelled:
+            raise ValueError(
+                f"ids are numbers in one table, text in the other, such as {min(spelled)} and "
+                f"{min(spelled)!r}: convert one of them, or read the second file with like="
+            )
     if ids.dtype == new.dtype:
         return np.concatenate([ids, new])
     values = [*ids.tolist(), *new.tolist()]
@@ -170,14 +181,33 @@ def check_values(values: Any, count: int, name: str, *, zeros: bool = False) -> 
 
 
 def check_times(times: Any, count: int, name: str) -> Array:
-    """Check times: int64 or float64; datetime64 as microseconds."""
+    """Check times: int64 or float64; datetime64 and ISO dates as microseconds."""
     array = np.asarray(times)
+    if array.dtype.kind in "OU" and array.shape == (count,):
+        array = iso_times(array.tolist(), name)
     if array.dtype.kind == "M":
         if np.isnat(array).any():
             raise ValueError(f"{name}[{int(np.argmax(np.isnat(array)))}] is no time")
         array = array.astype("datetime64[us]").astype(np.int64)
     array = _numbers(array, count, name)
     return array.astype(np.float64 if array.dtype.kind == "f" else np.int64)
+
+
+def iso_times(values: list[Any], name: str) -> Array:
+    """Turn ISO dates, or datetimes, into microseconds since 1970; UTC where no zone is given."""
+    moments = np.empty(len(values), np.int64)
+    for k, value in enumerate(values):
+        try:
+            moment = value if isinstance(value, datetime) else datetime.fromisoformat(value)
+        except (TypeError, ValueError):
+            raise ValueError(
+                f"{name}[{k}] is {value!r:.80}, neither a number nor an ISO date such as "
+                "2024-05-01T12:00:00: convert the times first (pandas.to_datetime does)"
+            ) from None
+        if moment.tzinfo is None:
+            moment = moment.replace(tzinfo=UTC)
+        moments[k] = (moment - _EPOCH) // timedelta(microseconds=1)
+    return moments
 
 
 def _numbers(values: Any, count: int, name: str) -> Array:

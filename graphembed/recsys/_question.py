@@ -15,6 +15,7 @@ from graphembed.evaluation.ranking import (
     ranking_scores,
     slice_recalls,
 )
+from graphembed.recsys._entries import plain
 from graphembed.recsys.base import IndexArray, Recommender, as_interactions
 from graphembed.recsys.interactions import Interactions
 
@@ -34,9 +35,10 @@ class Question:
         histories: Any = None,
     ) -> None:
         self.model = model
-        self.train, wanted = as_interactions(train), as_interactions(test, "test")
-        for what, other in (("model", model.train_), ("test", wanted)):
-            _check_same(self.train, other, what)
+        self.train, wanted = check_parts(train, test, filter_seen)
+        check_same(self.train, model.train_, "model")
+        repeats = None if filter_seen else self.train.matrix
+        _check_unseen(model.train_, wanted, "the model's train_", repeats)
         self.test = wanted.matrix
         self.candidates: IndexArray | None = None
         if items is not None:
@@ -47,7 +49,9 @@ class Question:
         self.histories = None
         if histories is not None:
             known = as_interactions(histories, "histories")
-            _check_same(self.train, known, "histories")
+            check_same(self.train, known, "histories")
+            if filter_seen:
+                _check_unseen(known, wanted, "histories")
             self.histories = known.matrix
         seen = self.train.matrix if self.histories is None else self.histories
         self.seen = seen if filter_seen else None
@@ -92,7 +96,9 @@ class Question:
         pool = np.arange(self.train.n_items) if self.candidates is None else self.candidates
         ranks = []
         for users in self.blocks(256):
-            scores = self.model._all_scores(users)
+            scores = np.array(self.model._all_scores(users))
+            is_new = np.diff(self.model.train_.matrix.indptr)[users] == 0
+            scores[is_new] = self.model._popularity  # as in `recommend`
             for row, user in zip(scores, users, strict=True):
                 right = _row(self.test, user)
                 free = np.setdiff1d(pool, np.append(_row(self.train.matrix, user), right))
@@ -111,6 +117,23 @@ class Question:
                 top[i, rank] = 0
         test = sp.csr_matrix(np.ones((len(ranks), 1), np.float32))
         return ranking_scores(top, test, ks)
+
+
+def check_parts(train: Any, test: Any, filter_seen: bool) -> tuple[Interactions, Interactions]:
+    """Return what may be asked: parts with the same ids, no test item among those left out."""
+    known, wanted = as_interactions(train), as_interactions(test, "test")
+    check_same(known, wanted, "test")
+    if filter_seen:
+        _check_unseen(known, wanted, "train")
+    return known, wanted
+
+
+def score_names(ks: tuple[int, ...]) -> list[str]:
+    """Names of the scores that every user has."""
+    top, test = np.zeros((1, max(ks)), np.int32), sp.csr_matrix(np.ones((1, 1), np.float32))
+    top[:, 1:] = -1
+    slices = np.zeros(1, np.int8)
+    return [*ranking_scores(top, test, ks), *slice_recalls(top, test, slices, ks)]
 
 
 def nan_mean(values: FloatArray) -> float:
@@ -132,7 +155,8 @@ def _only(matrix: sp.csr_matrix, inside: NDArray[np.bool_]) -> sp.csr_matrix:
     return kept
 
 
-def _check_same(train: Interactions, other: Interactions, what: str) -> None:
+def check_same(train: Interactions, other: Interactions, what: str) -> None:
+    """Raise if another table has other users or items."""
     for kind in ("user", "item"):
         mine, others = getattr(train, f"{kind}_ids"), getattr(other, f"{kind}_ids")
         if not np.array_equal(mine, others):
@@ -140,3 +164,21 @@ def _check_same(train: Interactions, other: Interactions, what: str) -> None:
                 f"train and {what} must have the same {kind}s in the same order, got {len(mine)} "
                 f"and {len(others)}: split one table, or align the two when they are read"
             )
+
+
+def _check_unseen(
+    known: Interactions, test: Interactions, what: str, repeats: sp.csr_matrix | None = None
+) -> None:
+    """Raise if the test asks for what is known, other than repetitions that are asked for."""
+    both = known.matrix.multiply(test.matrix).tocsr()
+    if repeats is not None and both.nnz:
+        is_known = repeats.astype(bool)
+        both = both - both.multiply(is_known)
+        both.eliminate_zeros()
+    both = both.tocoo()
+    if both.nnz:
+        user, item = test.user_ids[both.row[0]], test.item_ids[both.col[0]]
+        raise ValueError(
+            f"{both.nnz} interactions are in {what} and in test, such as ({plain(user)!r}, "
+            f"{plain(item)!r}): the model would be tested on what it has seen"
+        )

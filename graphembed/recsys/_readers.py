@@ -9,7 +9,7 @@ import numpy as np
 
 from graphembed._ingest.edge_list import Array
 from graphembed.exceptions import FileFormatError
-from graphembed.recsys._entries import Entries, locate, plain
+from graphembed.recsys._entries import Entries, iso_times, locate, plain
 from graphembed.recsys._text import (
     Fields,
     IdColumn,
@@ -23,6 +23,8 @@ from graphembed.recsys._text import (
 
 Universe = tuple[Array, Array] | None
 Names = Mapping[str, str | None]
+
+_DATE = re.compile(rb"\d{4}-\d")  # how an ISO date begins
 
 
 def read_lightgcn(path: Path, like: Universe) -> Entries:
@@ -94,6 +96,7 @@ def _read_columns(path: Path, pieces: Iterator[Piece], where: _Columns, like: Un
     values: list[Array] = []
     times: list[Array] = []
     lines: list[Array] = []
+    dated = None
     for piece in pieces:
         fields = split_columns(piece, where.delimiter, where.width, quotes=where.quotes)
         users.add(fields[where.user])
@@ -101,7 +104,11 @@ def _read_columns(path: Path, pieces: Iterator[Piece], where: _Columns, like: Un
         if where.rating >= 0:
             values.append(_ratings(fields[where.rating]))
         if where.time >= 0:
-            times.append(_moments(fields[where.time]))
+            moments = fields[where.time]
+            if dated is None and len(moments):
+                start, end = int(moments.starts[0]), int(moments.ends[0])
+                dated = _DATE.match(moments.piece.text[start:end].tobytes()) is not None
+            times.append(_dates(moments) if dated else _moments(moments))
         if like is not None:
             lines.append(fields[where.user].lines)
     line = _joined(lines, np.int64)
@@ -131,6 +138,19 @@ def _moments(fields: Fields) -> Array:
     if not np.isfinite(values).all():
         raise fields.error(int(np.argmin(np.isfinite(values))), "the time must be finite")
     return values
+
+
+def _dates(fields: Fields) -> Array:
+    moments = np.empty(len(fields), np.int64)
+    bounds = zip(fields.starts.tolist(), fields.ends.tolist(), strict=True)
+    for k, (start, end) in enumerate(bounds):
+        word = fields.piece.text[start:end].tobytes().decode(errors="replace")
+        try:
+            moments[k : k + 1] = iso_times([word], "time")
+        except ValueError:
+            wish = "the time must be an ISO date such as 2024-05-01T12:00:00, as in other lines"
+            raise fields.error(k, wish) from None
+    return moments
 
 
 def _split_first(path: Path) -> tuple[str, Iterator[Piece]]:

@@ -152,7 +152,8 @@ class Recommender(ABC, BaseEstimator):  # type: ignore[misc]  # scikit-learn is 
             items than `k`, the rest is -1 for integer ids, else None.
         scores : ndarray of the same shape, dtype=float32
             Their scores, falling; -inf where there is no item. Of equal scores the item that comes
-            first in `train` is first.
+            first in `train` is first: also where all are 0, which is how a model without vectors
+            says that it has nothing to go by.
 
         Raises
         ------
@@ -189,7 +190,14 @@ class Recommender(ABC, BaseEstimator):  # type: ignore[misc]  # scikit-learn is 
             )
         else:
             single = users is not None and not _is_sequence(users)
-            found = self._user_index([users] if single else users)
+            try:
+                found = self._user_index([users] if single else users)
+            except KeyError as error:
+                if not isinstance(users, tuple):
+                    raise
+                raise KeyError(
+                    f"{error.args[0]}: a tuple is one id; give several users as a list"
+                ) from None
             exclude = self.train_.matrix[found] if filter_seen else None
             index, scores = self._top(found, k, exclude=exclude, candidates=candidates)
         ids = self._ids_of(index)
@@ -241,7 +249,7 @@ class Recommender(ABC, BaseEstimator):  # type: ignore[misc]  # scikit-learn is 
             item that was given as an id. Padded as in `recommend`.
         scores : ndarray of the same shape, dtype=float32
             Cosines of item vectors; of a model without vectors, the scores that it gives a user
-            whose only item it is.
+            whose only item it is, as far as they are above 0.
 
         Raises
         ------
@@ -375,7 +383,9 @@ class Recommender(ABC, BaseEstimator):  # type: ignore[misc]  # scikit-learn is 
         kind = cls if cls.__name__ == file.estimator else _subclass(cls, file.estimator)
         try:
             if kind is None:
-                raise FileFormatError(f"it holds a {file.estimator:.80}, not a {cls.__name__}")
+                raise FileFormatError(
+                    f"it holds the model {file.estimator:.80}, not {cls.__name__}"
+                )
             unknown = set(file.params) - set(kind._get_param_names())
             if unknown:
                 raise FileFormatError(f"{kind.__name__} has no parameter {min(unknown)!r:.80}")

@@ -120,7 +120,10 @@ class ScoreRecommender(Recommender):
         return self._scores(self.train_.matrix[users], None)
 
     def _similar(self, items: IndexArray, own: sp.csr_matrix, k: int) -> Ranking:
-        return self._rank(None, own, k, own, None)
+        index, scores = self._rank(None, own, k, own, None)
+        no_link = scores <= 0
+        index[no_link], scores[no_link] = -1, -np.inf
+        return index, scores
 
 
 def unit_rows(vectors: NDArray[np.float32]) -> NDArray[np.float32]:

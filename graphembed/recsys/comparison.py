@@ -12,8 +12,10 @@ import numpy as np
 from graphembed._validation import check_params, draw_seed, int_at_least
 from graphembed.evaluation.ranking import FloatArray, check_ks
 from graphembed.recsys._blas import one_blas_thread
-from graphembed.recsys._question import Question, nan_mean
-from graphembed.recsys.base import Recommender
+from graphembed.recsys._question import Question, check_parts, check_same, nan_mean, score_names
+from graphembed.recsys.base import Recommender, as_interactions
+from graphembed.recsys.baselines import ContentKNN
+from graphembed.recsys.baselines._features import check_rows
 
 _SHOWN = ("recall", "ndcg", "hit_rate")
 _RESAMPLES = 64  # at a time
@@ -46,9 +48,9 @@ class Comparison:
 
     def __str__(self) -> str:
         """Return a table with one row per model."""
-        k = self.metric.partition("@")[2]
-        names = [f"{name}@{k}" for name in _SHOWN]
-        names += [self.metric] * (self.metric not in names) + [f"coverage@{k}"]
+        ks = [key.partition("@")[2] for key in self.rows[0] if key.startswith("coverage@")]
+        names = [f"{name}@{k}" for k in ks for name in _SHOWN]
+        names += [self.metric] * (self.metric not in names) + [f"coverage@{k}" for k in ks]
         header = ["model", *names, f"{self.metric} - {self.reference}", "fit CPU s", "rank CPU s"]
         table = [header, *(self._cells(row, names) for row in self.rows)]
         widths = [max(len(cells[j]) for cells in table) for j in range(len(header))]
@@ -129,10 +131,21 @@ def compare(
     lengths = check_ks(ks)
     metric = f"recall@{lengths[0]}" if metric is None else metric
     check_params({"n_resamples": n_resamples}, {"n_resamples": int_at_least(1)}, owner="compare")
+    names = score_names(lengths)
+    if metric not in names:
+        raise ValueError(f"metric must be one of {', '.join(names)}, got {metric!r}")
     named = _named(models)
     if reference is not None and reference not in named:
         raise ValueError(f"reference must be one of {', '.join(named)}, got {reference!r}")
+    seed = draw_seed(random_state)
+    known, _ = check_parts(train, test, filter_seen)
+    if validation is not None:
+        check_same(known, as_interactions(validation, "validation"), "validation")
     inputs = {"item_features": item_features, "validation": validation}
+    _check_features(named, item_features, known.n_items)
+    for model in named.values():
+        if hasattr(model, "train_"):
+            Question(model, train, test, items, filter_seen, histories)
     rows, per_user = [], []
     for name, model in named.items():
         is_fitted = hasattr(model, "train_")
@@ -140,8 +153,6 @@ def compare(
         question = Question(model, train, test, items, filter_seen, histories)
         (scores, totals), rank = _timed(partial(question.full, lengths))
         means = {key: nan_mean(values) for key, values in scores.items()}
-        if metric not in means:
-            raise ValueError(f"metric must be one of {', '.join(means)}, got {metric!r}")
         per_user.append(scores[metric])
         rows.append(
             {
@@ -151,7 +162,7 @@ def compare(
             }
         )  # fmt: skip
     best = list(named).index(reference) if reference else int(np.argmax([r[metric] for r in rows]))
-    intervals = _intervals(np.array(per_user), best, n_resamples, draw_seed(random_state))
+    intervals = _intervals(np.array(per_user), best, n_resamples, seed)
     for row, (difference, low, high) in zip(rows, intervals.tolist(), strict=True):
         row |= {"difference": difference, "low": low, "high": high}
     return Comparison(rows, metric, list(named)[best], len(per_user[0]))
@@ -174,6 +185,24 @@ def _named(models: Any) -> dict[str, Recommender]:
     if not named:
         raise ValueError("models must hold at least one model, got none")
     return named
+
+
+def _check_features(named: Mapping[str, Recommender], features: Any, n_items: int) -> None:
+    """Raise if a model that is to be fitted would find no features, or too few."""
+    takers = [
+        name
+        for name, model in named.items()
+        if not hasattr(model, "train_")
+        and "item_features" in inspect.signature(model.fit).parameters
+    ]
+    if not takers:
+        return
+    if features is None:
+        needy = [name for name in takers if isinstance(named[name], ContentKNN)]
+        if needy:
+            raise ValueError(f"compare: {needy[0]} needs item_features, got none")
+    else:
+        check_rows(features, n_items)
 
 
 def _fit(model: Recommender, train: Any, inputs: Mapping[str, Any]) -> None:

@@ -52,6 +52,11 @@ def export_vectors(
     -----
     One pass over the table; the file appears when it is complete.
     """
+    if not isinstance(model, Recommender):
+        raise TypeError(
+            f"model must be a fitted recommender, got {type(model).__name__}: the call is "
+            "export_vectors(path, model)"
+        )
     ids, vectors = _vectors(model, table, normalize)
     is_parquet = str(path).lower().endswith(".parquet")
     write_embedding(path, ids, vectors, vector="vector" if is_parquet else None)

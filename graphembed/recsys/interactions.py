@@ -177,6 +177,11 @@ class Interactions(Doors):
             This table and the others, in order. All have the ids of this one first, then those
             that are new in the next one, and so on.
 
+        Raises
+        ------
+        ValueError
+            If ids are numbers in one table and the same numbers, as text, in another.
+
         Examples
         --------
         >>> from graphembed.recsys import Interactions

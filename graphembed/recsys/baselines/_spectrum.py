@@ -21,13 +21,13 @@ def normalised(matrix: sp.csr_matrix) -> sp.csr_matrix:
 
 
 def low_pass(
-    matrix: sp.csr_matrix, n_components: int, *, normalise: bool
+    matrix: sp.csr_matrix, n_components: int, *, normalize: bool
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """The factors of the projection on the leading singular vectors V, each (n_items, k).
 
-    They are V and V, or, with `normalise`, ``D_I^-1/2 V`` and ``D_I^1/2 V``.
+    They are V and V, or, with `normalize`, ``D_I^-1/2 V`` and ``D_I^1/2 V``.
     """
-    if not normalise:
+    if not normalize:
         vectors = _right_singular_vectors(matrix.astype(np.float64), n_components)
         return vectors.astype(np.float32), vectors.astype(np.float32)
     vectors = _right_singular_vectors(normalised(matrix), n_components)
@@ -46,19 +46,18 @@ def _right_singular_vectors(matrix: sp.csr_matrix, n_components: int) -> NDArray
 
     The largest entry of every vector is positive, so that the same matrix gives the same bits.
     """
-    if min(matrix.shape) <= max(_DENSE, n_components):
-        _, values, rows = np.linalg.svd(matrix.toarray(), full_matrices=False)
-        vectors: NDArray[np.float64] = rows.T
+    is_wide = matrix.shape[0] < matrix.shape[1]
+    left, right = (matrix, matrix.T.tocsr()) if is_wide else (matrix.T.tocsr(), matrix)
+    n = left.shape[0]
+    if n <= max(_DENSE, n_components):
+        squares, vectors = np.linalg.eigh((left @ right).toarray())
+        squares, vectors = squares[::-1], vectors[:, ::-1]
     else:
-        is_wide = matrix.shape[0] < matrix.shape[1]
-        left, right = (matrix, matrix.T.tocsr()) if is_wide else (matrix.T.tocsr(), matrix)
-        squares, vectors = largest_eigenpairs(
-            lambda x: left @ (right @ x), left.shape[0], n_components
-        )
-        values = np.sqrt(np.maximum(squares, 0.0))
-        if is_wide:  # these are the left vectors
-            vectors = right @ (vectors / np.maximum(values, np.finfo(float).tiny))
+        squares, vectors = largest_eigenpairs(lambda x: left @ (right @ x), n, n_components)
+    values = np.sqrt(np.maximum(squares, 0.0))
     n_kept = min(n_components, int((values > _NULL * values[0]).sum()))
-    vectors = vectors[:, :n_kept]
+    values, vectors = values[:n_kept], vectors[:, :n_kept]
+    if is_wide:  # these are the left vectors
+        vectors = right @ (vectors / values)
     largest = vectors[np.abs(vectors).argmax(axis=0), np.arange(n_kept)]
     return vectors * np.where(largest < 0, -1.0, 1.0)

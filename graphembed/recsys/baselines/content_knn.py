@@ -80,6 +80,7 @@ class ContentKNN(ScoreRecommender):
     ) -> NDArray[np.float32]:
         features = self.features_ if candidates is None else self.features_[candidates]
         profiles = histories @ self.features_
+        profiles.sort_indices()  # sums in an order that no other user decides
         lengths = np.sqrt(np.asarray(profiles.multiply(profiles).sum(axis=1)).ravel())
         dots: NDArray[np.float32] = (profiles @ features.T.tocsr()).toarray()
         scale = lengths[:, np.newaxis]

@@ -10,11 +10,10 @@ from graphembed._validation import Constraint, int_at_least, n_jobs_like, positi
 from graphembed.recsys._blas import for_blocks
 from graphembed.recsys._model_files import Layout
 from graphembed.recsys.base import IndexArray, ScoreRecommender
-from graphembed.recsys.baselines._inverse import invert
+from graphembed.recsys.baselines._inverse import BLOCK, invert
 from graphembed.recsys.interactions import Interactions
 
 _ROWS = 256  # multiplied at a time
-_BYTES_PER_PAIR = 12  # float64 in fit, then float32 beside it
 
 
 class EASE(ScoreRecommender):
@@ -28,7 +27,8 @@ class EASE(ScoreRecommender):
     l2 : float, default=300.0
         Strength of the penalty; the paper's lambda.
     max_memory : int, default=4 GiB
-        Bytes that `fit` may take, 12 for each pair of items; more items are refused.
+        Bytes that `fit` may take: 12 for each pair of items, or 8 and the blocks that the threads
+        work on, and 24 for each interaction; more items are refused.
     n_jobs : int, default=-1
         Number of threads; -1 means all cores, None means 1.
 
@@ -64,7 +64,7 @@ class EASE(ScoreRecommender):
         self.n_jobs = n_jobs
 
     def _fit(self, train: Interactions, *, seed: int, n_threads: int) -> None:
-        n_bytes = _BYTES_PER_PAIR * train.n_items**2
+        n_bytes = _n_bytes(train.n_items, train.n_interactions, n_threads)
         if n_bytes > self.max_memory:
             raise ValueError(
                 f"EASE: {train.n_items} items need {n_bytes} bytes, more than max_memory="
@@ -79,7 +79,15 @@ class EASE(ScoreRecommender):
 
         for_blocks(multiply, train.n_items, _ROWS, n_threads)
         gram[np.diag_indices_from(gram)] += self.l2
-        invert(gram, n_threads)
+        try:
+            invert(gram, n_threads)
+        except np.linalg.LinAlgError:
+            gram[0, 0] = np.nan
+        if not np.isfinite(np.diag(gram)).all() or not (np.diag(gram) > 0).all():
+            raise ValueError(
+                f"EASE: X'X + l2 I cannot be inverted in float64 with l2={self.l2!r}: raise l2, or "
+                "scale the values of train (train.implicit() makes them 1)"
+            )
         gram /= -np.diag(gram)
         np.fill_diagonal(gram, 0.0)
         self.weights_ = gram.astype(np.float32)
@@ -91,3 +99,10 @@ class EASE(ScoreRecommender):
             self.weights_ if candidates is None else self.weights_[:, candidates]
         )
         return scores
+
+
+def _n_bytes(n_items: int, n_interactions: int, n_threads: int) -> int:
+    """Most bytes that `fit` holds at a time besides the interactions that it is given."""
+    inverting = 8 * n_items + 8 * BLOCK * (2 + n_threads)  # for each item
+    multiplying = 8 * n_items + 20 * _ROWS * n_threads
+    return n_items * max(12 * n_items, inverting, multiplying) + 24 * n_interactions

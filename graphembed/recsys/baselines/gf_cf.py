@@ -7,7 +7,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from graphembed._validation import Constraint, float_in, int_at_least, n_jobs_like
-from graphembed.recsys._blas import one_blas_thread
+from graphembed.recsys._blas import one_blas_thread, products
 from graphembed.recsys._model_files import Layout
 from graphembed.recsys.base import IndexArray, ScoreRecommender
 from graphembed.recsys.baselines._spectrum import low_pass, normalised
@@ -71,7 +71,7 @@ class GFCF(ScoreRecommender):
 
     def _fit(self, train: Interactions, *, seed: int, n_threads: int) -> None:
         self.projection_, self.item_vectors_ = low_pass(
-            train.matrix, self.n_components, normalise=True
+            train.matrix, self.n_components, normalize=True
         )
         self.filter_ = normalised(train.matrix).astype(np.float32)
 
@@ -80,14 +80,16 @@ class GFCF(ScoreRecommender):
     ) -> NDArray[np.float32]:
         linear, vectors = self.filter_, self.item_vectors_
         if candidates is not None:
-            linear, vectors = linear[:, candidates], vectors[candidates]
+            linear = linear[:, candidates]
         n, n_users = histories.shape[0], self.filter_.shape[0]
-        scores = np.empty((n, len(vectors)), np.float32)
+        scores = np.empty((n, linear.shape[1]), np.float32)
         size = max(1, min(_ROWS, _ENTRIES // n_users))
         with one_blas_thread():
             for begin in range(0, n, size):
                 rows = histories[begin : begin + size]
-                low = (rows @ self.projection_) @ vectors.T
+                low = products(rows @ self.projection_, vectors)
+                if candidates is not None:  # all were multiplied, because bits depend on places
+                    low = low[:, candidates]
                 # dense, because most users have an item in common with somebody popular
                 by_user = self.filter_ @ rows.T.toarray()
                 scores[begin : begin + size] = (linear.T @ by_user).T + self.alpha * low

@@ -33,7 +33,8 @@ class IALS(VectorRecommender):
     n_components : int, default=64
         Length of a vector.
     reg : float, default=0.003
-        Strength of the penalty; the paper's lambda.
+        Strength of the penalty; the paper's lambda. Tables of some thousand interactions want 0.03
+        to 0.1.
     w0 : float, default=0.1
         Weight of all pairs; the paper's alpha_0.
     nu : float, default=1.0
@@ -56,7 +57,8 @@ class IALS(VectorRecommender):
     Notes
     -----
     Time O(n_epochs * (n_interactions * d^2 + (n_users + n_items) * d^3)) with d components; memory
-    the two tables, and blocks of 32 MB for each thread.
+    the two tables, the larger of them in float64 besides, and blocks of 32 MB for each thread. A
+    row of n < d interactions takes n * d * (n + d) steps instead of d^3.
 
     References
     ----------
@@ -105,9 +107,10 @@ class IALS(VectorRecommender):
         rng = np.random.default_rng(seed)
         items = rng.normal(0.0, 0.1 / np.sqrt(d), (train.n_items, d)).astype(np.float32)
         by_item = train.matrix.T.tocsr()
-        for _ in range(self.n_epochs):
-            users = self._solve(train.matrix, items, n_threads)
-            items = self._solve(by_item, users, n_threads)
+        with np.errstate(over="ignore", invalid="ignore"):  # an error below
+            for _ in range(self.n_epochs):
+                users = self._solve(train.matrix, items, n_threads)
+                items = self._solve(by_item, users, n_threads)
         self.user_vectors_, self.item_vectors_ = users, items
 
     def _queries(self, users: IndexArray) -> NDArray[np.float32]:
@@ -124,4 +127,15 @@ class IALS(VectorRecommender):
         self, rows: sp.csr_matrix, others: NDArray[np.float32], n_threads: int
     ) -> NDArray[np.float32]:
         penalty = self.reg * (np.diff(rows.indptr) + self.w0 * len(others)) ** self.nu
-        return solve_rows(rows, others, self.w0, penalty, n_threads)
+        try:
+            solved = solve_rows(rows, others, self.w0, penalty, n_threads)
+            is_sound = bool(np.isfinite(solved).all())
+        except np.linalg.LinAlgError:
+            is_sound = False
+        if not is_sound:
+            raise ValueError(
+                f"IALS: the vectors are not finite, with values up to {rows.data.max():g}, "
+                f"reg={self.reg!r} and w0={self.w0!r}: scale the values (train.implicit() makes "
+                "them 1), or raise reg"
+            )
+        return solved

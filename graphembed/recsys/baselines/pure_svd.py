@@ -17,7 +17,7 @@ class PureSVD(VectorRecommender):
     """PureSVD: a user's interactions, projected on the leading singular vectors of all.
 
     With the singular vectors V of the interactions R, the scores are ``r_u V V'`` (Cremonesi et al.
-    2010). With ``normalise``, V belongs to ``D_U^-1/2 R D_I^-1/2``, where D are the sums of rows
+    2010). With ``normalize``, V belongs to ``D_U^-1/2 R D_I^-1/2``, where D are the sums of rows
     and columns, and the scores are ``r_u D_I^-1/2 V V' D_I^1/2``: the ideal low-pass filter of
     Shen et al. 2021, which is better on every dataset we know.
 
@@ -25,8 +25,9 @@ class PureSVD(VectorRecommender):
     ----------
     n_components : int, default=64
         Singular vectors; as many as the rank of the interactions, if that is less.
-    normalise : bool, default=True
-        Divide by the roots of the sums of rows and columns first.
+    normalize : bool, default=False
+        Divide by the roots of the sums of rows and columns first; then it is not the method of the
+        first paper.
     n_jobs : int, default=-1
         Number of threads of the ranking; -1 means all cores, None means 1.
 
@@ -55,7 +56,7 @@ class PureSVD(VectorRecommender):
 
     _constraints: ClassVar[dict[str, Constraint]] = {
         "n_components": int_at_least(1),
-        "normalise": boolean(),
+        "normalize": boolean(),
         "n_jobs": n_jobs_like(),
     }
     _layout: ClassVar[Layout] = {
@@ -64,14 +65,14 @@ class PureSVD(VectorRecommender):
     }
 
     def __init__(
-        self, n_components: int = 64, *, normalise: bool = True, n_jobs: int | None = -1
+        self, n_components: int = 64, *, normalize: bool = False, n_jobs: int | None = -1
     ) -> None:
         self.n_components = n_components
-        self.normalise = normalise
+        self.normalize = normalize
         self.n_jobs = n_jobs
 
     def _fit(self, train: Interactions, *, seed: int, n_threads: int) -> None:
-        filters = low_pass(train.matrix, self.n_components, normalise=self.normalise)
+        filters = low_pass(train.matrix, self.n_components, normalize=self.normalize)
         self.projection_, self.item_vectors_ = filters
 
     def _queries(self, users: IndexArray) -> NDArray[np.float32]:
