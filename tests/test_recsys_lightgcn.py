@@ -288,13 +288,6 @@ def test_cold_and_greedy_users(options):
     assert np.isneginf(scores[:, 1:]).all()
 
 
-def test_a_train_where_nothing_is_left_to_rank():
-    """Every user has had every item: BPR has no pair, and what is fitted is the first vectors."""
-    fitted = model(loss="bpr", cosine=False).fit(sp.csr_matrix(np.ones((3, 2), np.float32)))
-    assert np.isfinite(fitted.user_vectors).all()
-    assert fitted.history_["loss"] == [0.0] * 4
-
-
 def test_external_ids_and_files(parts, tmp_path):
     train, validation = parts
     users = [f"u{i}" for i in range(N_USERS)]

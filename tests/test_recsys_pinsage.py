@@ -1,6 +1,8 @@
 """PinSage against the paper's algorithms in numpy, and what it may not see."""
 
 import runpy
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -595,6 +597,20 @@ def test_medoids_are_one_of_each_group() -> None:
     owner, items = medoids(sp.csr_matrix(np.ones((1, 5))), vectors, 2)
     assert owner.tolist() == [0, 0]
     assert {item < 3 for item in items.tolist()} == {True, False}
+
+
+def test_medoids_are_computed_on_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As sums of other orders have other bits."""
+    entered = []
+
+    @contextmanager
+    def recorded() -> Iterator[None]:
+        entered.append(True)
+        yield
+
+    monkeypatch.setattr("graphembed.recsys.pinsage._queries.one_blas_thread", recorded)
+    medoids(TRAIN.matrix[:3], np.eye(80, dtype=np.float32), 2)
+    assert entered
 
 
 def test_merged_lists_name_an_item_once() -> None:

@@ -58,7 +58,8 @@ class PinSage(ItemVectorRecommender):
     What neighbours add is to be measured, on validation data, against ``n_layers=0``. For items
     without interactions (citeulike-a, tags and citations, ``neighbor_dropout=1``) two layers found
     what none found: ndcg@20 of 0.378 and 0.379, with 0.343 of ContentKNN by the same features. The
-    gain was that of learned features, not of neighbours.
+    gain was that of learned features, not of neighbours. For known items, with own vectors and
+    ``neighbor_dropout=0``, one layer came to 0.185, none to 0.184, and `GFCF` to 0.168.
 
     Parameters
     ----------
