@@ -3,9 +3,9 @@
     python examples/pinsage_cold_start.py                      # made-up data, some seconds
     python examples/pinsage_cold_start.py path/to/citeulike-a  # articles with tags and citations
 
-A fifth of the items loses all interactions, and users are recommended these items alone. Then items
-that were not there at all are placed by `transform`, with no training. citeulike-a is not part of
-graphembed: github.com/js05212/citeulike-a.
+A fifth of the items loses all interactions, and users are recommended these items alone. Three more
+items are not there at all until `transform` places them, with no training. citeulike-a is not part
+of graphembed: github.com/js05212/citeulike-a.
 """
 
 import argparse
@@ -26,6 +26,8 @@ from graphembed.recsys import (
     make_interactions,
 )
 
+LATER = 3  # items that come after the training
+
 
 def read(folder: Path | None) -> tuple[Interactions, sp.csr_matrix, Any]:
     """Interactions, tags of items, and links between items if there are any."""
@@ -33,19 +35,31 @@ def read(folder: Path | None) -> tuple[Interactions, sp.csr_matrix, Any]:
         data = make_interactions(1500, 1000, n_blocks=25, n_tags=8, random_state=0)
         return data.interactions, data.item_tags, None
     articles = load_citeulike(folder)
-    return articles.interactions, articles.tags, articles.citations
+    return articles.interactions, articles.tags, articles.citations.to_scipy()
 
 
-def new_items(model: PinSage, tags: sp.csr_matrix) -> None:
-    """Items that were not in `fit`, with the tags of the first three."""
+def without_the_last(
+    interactions: Interactions, tags: sp.csr_matrix, links: Any
+) -> tuple[Interactions, sp.csr_matrix, Any]:
+    """The same of all items but the last LATER."""
+    known = Interactions.from_csr(
+        interactions.matrix[:, :-LATER],
+        user_ids=interactions.user_ids,
+        item_ids=interactions.item_ids[:-LATER],
+    )
+    return known, tags[:-LATER], None if links is None else links[:-LATER, :-LATER]
+
+
+def later_items(model: PinSage, item_ids: Any, tags: sp.csr_matrix) -> None:
+    """Place items that were not in `fit`, by their tags."""
     began = time.perf_counter()
-    vectors = model.transform(tags[:3])
+    vectors = model.transform(tags)
     seconds = time.perf_counter() - began
     scores = vectors @ model.item_vectors.T
-    print(f"\ntransform of 3 new items: {seconds:.2f} s; nearest of the items of fit:")
-    for number, row in enumerate(scores):
+    print(f"\ntransform of {len(item_ids)} later items: {seconds:.2f} s; nearest items of fit:")
+    for item, row in zip(item_ids, scores, strict=True):
         nearest = model.train_.item_ids[np.argsort(-row)[:5]]
-        print(f"  tags of item {number}: {', '.join(map(str, nearest))}")
+        print(f"  {item}: {', '.join(map(str, nearest))}")
 
 
 def main() -> None:
@@ -57,7 +71,9 @@ def main() -> None:
     parser.add_argument("--layers", type=int, default=2)
     arguments = parser.parse_args()
 
-    interactions, tags, links = read(arguments.folder)
+    interactions, all_tags, links = read(arguments.folder)
+    later = interactions.item_ids[-LATER:]
+    interactions, tags, links = without_the_last(interactions, all_tags, links)
     split = cold_item_split(interactions, random_state=arguments.seed)
     print(f"{split.train!r}, {len(split.items)} new items")
     began = time.perf_counter()
@@ -81,7 +97,7 @@ def main() -> None:
     for name, model in models.items():
         scores = evaluate(model, split.train, split.test, items=split.items)
         print(f"{name:12s} {scores['recall@20']:9.3f} {scores['ndcg@20']:8.3f}")
-    new_items(pinsage, tags)
+    later_items(pinsage, later, all_tags[-LATER:])
 
 
 if __name__ == "__main__":

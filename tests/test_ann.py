@@ -59,12 +59,26 @@ class TestBackends:
         with pytest.raises(FileFormatError, match=r"checksum|damaged"):
             Index.load(tmp_path / "index")
 
+    def test_files_hold_what_a_search_looks_at(self, backend, metric, tmp_path):
+        rows, queries = vectors(10_000, 32), vectors(300, 32, seed=1)
+        options = {"connectivity": 8, "ef_construction": 40, "ef_search": 400, "random_state": 0}
+        index = build_index(rows, backend=backend, metric=metric, **options)
+        index.save(tmp_path / "index")
+        loaded = Index.load(tmp_path / "index")
+        for a, b in zip(index.search(queries, 20), loaded.search(queries, 20), strict=True):
+            np.testing.assert_array_equal(a, b)
+        if backend == "usearch":
+            assert (loaded.native.expansion_add, loaded.native.expansion_search) == (40, 400)
+
     def test_fewer_vectors_than_asked_for(self, backend, metric):
         index = build_index(np.eye(3), backend=backend, metric=metric)
         ids, scores = index.search(np.eye(3)[:2], 5)
         assert ids[:, 0].tolist() == [0, 1]
         assert (ids[:, 3:] == -1).all()
         assert (scores[:, 3:] == -np.inf).all()
+        assert index.recall_at == 3
+        unsigned = build_index(np.eye(3), ids=np.arange(3, dtype=np.uint64), backend=backend)
+        assert unsigned.search(np.eye(3)[2], 4)[0].tolist()[::3] == [2, None]
         named = build_index(np.eye(3), ids=list("abc"), backend=backend, metric=metric)
         assert named.search(np.eye(3)[2], 5)[0].tolist()[0] == "c"
         assert named.search(np.eye(3)[2], 5)[0].tolist()[3:] == [None, None]

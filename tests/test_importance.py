@@ -356,3 +356,25 @@ def test_errors():
         importance_neighbors(graph, [0, 3])
     with pytest.raises(ValueError, match="seeds must be node indices"):
         importance_neighbors(graph, [0.5])
+
+
+@pytest.mark.parametrize("exact", [False, True])
+def test_extreme_penalties_leave_weights_finite(exact):
+    matrix = np.zeros((5, 5))
+    matrix[0, 1] = matrix[1, 0] = 1e13
+    matrix[2, 3] = matrix[3, 2] = matrix[3, 4] = matrix[4, 3] = 1
+    graph = graph_of(matrix, False)
+    nodes, weights = importance_neighbors(
+        graph, [0, 1, 3], beta=4, stride=1, top=3, random_state=0, exact=exact, n_walks=5000
+    )
+    assert nodes[:2].tolist() == [[1, -1, -1], [0, -1, -1]]
+    assert weights[:2].tolist() == [[1, 0, 0], [1, 0, 0]]
+    np.testing.assert_allclose(weights[2], [0.5, 0.5, 0], atol=0.05)
+
+
+def test_walks_that_would_not_end_are_refused():
+    graph = graph_of(dense("plain"), False)
+    options = {"n_walks": 10**6, "walk_length": 64, "stride": 16, "restart": 0.0}
+    with pytest.raises(ValueError, match="must be at most 50000000, got 1000000 \\* 64 \\* 16"):
+        importance_neighbors(graph, [0], **options)
+    importance_neighbors(graph, [0], exact=True, **options)

@@ -288,13 +288,6 @@ def test_cold_and_greedy_users(options):
     assert np.isneginf(scores[:, 1:]).all()
 
 
-def test_a_train_where_nothing_is_left_to_rank():
-    """Every user has had every item: BPR has no pair, and what is fitted is the first vectors."""
-    fitted = model(loss="bpr", cosine=False).fit(sp.csr_matrix(np.ones((3, 2), np.float32)))
-    assert np.isfinite(fitted.user_vectors).all()
-    assert fitted.history_["loss"] == [0.0] * 4
-
-
 def test_external_ids_and_files(parts, tmp_path):
     train, validation = parts
     users = [f"u{i}" for i in range(N_USERS)]
@@ -411,3 +404,10 @@ def test_on_lastfm():
     )
     fitted = LightGCN(temperature=0.15, learning_rate=0.03, n_epochs=30, random_state=0).fit(train)
     assert evaluate(fitted, train, test)["recall@20"] >= 0.271
+
+
+def test_bpr_without_an_unseen_item_is_refused():
+    full = sp.csr_matrix(np.ones((3, 4), np.float32))
+    with pytest.raises(ValueError, match="every user of train with interactions has had all"):
+        model(loss="bpr").fit(full)
+    model().fit(full)

@@ -168,7 +168,8 @@ def test_seen_pairs(seen):
     rows, items = seen
     users, pool = np.array([3, 1, 0, 4]), np.array([5, 0, 5, 2, 1])
     expected = [[item in rows[user] for item in pool] for user in users]
-    assert (items.are_seen(users, pool) == np.array(expected)).all()
+    assert (items.are_seen(users, np.tile(pool, (4, 1))) == np.array(expected)).all()
+    assert items.are_seen(users, users[:, None] + 1).tolist() == [[True], [False], [True], [True]]
     empty = SeenItems(sparse.csr_matrix((2, 3), dtype=np.float32))
-    assert not empty.are_seen(np.array([0, 1]), np.array([0, 2])).any()
+    assert not empty.are_seen(np.array([0, 1]), np.array([[0], [2]])).any()
     assert (empty.draw_unseen(np.array([0, 1]), 4, np.random.default_rng(0)) < 3).all()

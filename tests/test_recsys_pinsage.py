@@ -1,6 +1,8 @@
 """PinSage against the paper's algorithms in numpy, and what it may not see."""
 
 import runpy
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,7 +24,7 @@ from graphembed.recsys import (  # noqa: E402
 )
 from graphembed.recsys.pinsage import PinSage  # noqa: E402
 from graphembed.recsys.pinsage._batches import Batches, BatchSettings, View  # noqa: E402
-from graphembed.recsys.pinsage._features import FeatureSpace, read_features  # noqa: E402
+from graphembed.recsys.pinsage._features import FeatureSpace, read_features, read_links  # noqa: E402
 from graphembed.recsys.pinsage._inference import layerwise  # noqa: E402
 from graphembed.recsys.pinsage._model import PinSageModel  # noqa: E402
 from graphembed.recsys.pinsage._neighbors import Neighbors, alike, visited  # noqa: E402
@@ -255,7 +257,7 @@ def settings(**changes: Any) -> BatchSettings:
 def make_batches(unguarded: bool = False, **changes: Any) -> Batches:
     window = changes.pop("window", None)
     nb = visited(TRAIN, np.arange(80), top=10, n_walks=None, beta=0.0, n_jobs=1)
-    x = FeatureSpace.of(DATA.item_tags, None, 1.0).rows(DATA.item_tags, None)
+    x = FeatureSpace.of(DATA.item_tags, None, 1.0).rows(DATA.item_tags, None, 80)
     content = alike(x, x, np.arange(80), top=10, n_jobs=1, own=np.arange(80))
     kind = Unguarded if unguarded else Batches
     return kind(settings(**changes), TRAIN.matrix, x, nb, content, window, 5)
@@ -315,14 +317,33 @@ def test_hard_negatives_are_of_the_window_and_come_one_by_one() -> None:
     assert batches.make(1, 0).hard.shape[1] == 1
     assert batches.make(7, 0).hard.shape[1] == 2
     batch, dense = batches.make(2, 0), TRAIN.matrix.toarray() > 0
-    in_window = 0
-    for b, positive, hard in zip(batch.owner, batch.positive, batch.hard, strict=True):
+    in_window, missing = 0, batch.mask[:, len(batch.pool) :]
+    assert set(batch.hard[~missing]) <= set(batch.pool)  # as there are less than n_negatives
+    assert missing.mean() < 0.15
+    rows = zip(batch.owner, batch.positive, batch.hard, missing, strict=True)
+    for b, positive, hard, gone in rows:
         query = batch.nodes[batch.shares[b].indices[0]]
         users = dense[:, query] & dense[:, batch.nodes[positive]]
-        negatives = batch.nodes[hard]
+        negatives = batch.nodes[hard[~gone]]
         assert (~dense[users][:, negatives]).all(axis=1).any()
         in_window += np.isin(negatives, ranked.index[query, 10:]).sum()
-    assert in_window > 0.6 * batch.hard.size
+    assert in_window > 0.6 * (~missing).sum()
+
+
+def test_hard_negatives_are_never_the_positive() -> None:
+    dense = np.zeros((3, 6), np.float32)
+    dense[0], dense[1, :3], dense[2, 2:5] = 1, 1, 1
+    matrix = sp.csr_matrix(dense)
+    nb = visited(Interactions.from_csr(matrix), np.arange(6), top=5, n_walks=None, beta=0, n_jobs=1)
+    options = settings(pairs="items", hard_negatives=2, holdout=0.5)
+    batches, n_missing = Batches(options, matrix, None, nb, None, nb.ranks(0, 5), 0), 0
+    for number in range(30):
+        batch = batches.make(3, number)
+        missing = batch.mask[:, len(batch.pool) :]
+        own = batch.hard == batch.positive[:, np.newaxis]
+        assert not (own & ~missing).any()
+        n_missing += missing.sum()
+    assert n_missing > 0  # of the user who has had all
 
 
 def matching(n_pairs: int) -> sp.csr_matrix:
@@ -578,6 +599,20 @@ def test_medoids_are_one_of_each_group() -> None:
     assert {item < 3 for item in items.tolist()} == {True, False}
 
 
+def test_medoids_are_computed_on_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As sums of other orders have other bits."""
+    entered = []
+
+    @contextmanager
+    def recorded() -> Iterator[None]:
+        entered.append(True)
+        yield
+
+    monkeypatch.setattr("graphembed.recsys.pinsage._queries.one_blas_thread", recorded)
+    medoids(TRAIN.matrix[:3], np.eye(80, dtype=np.float32), 2)
+    assert entered
+
+
 def test_merged_lists_name_an_item_once() -> None:
     index = np.array([[4, 2], [2, 5], [1, -1]], np.int32)
     scores = np.array([[0.9, 0.5], [0.8, 0.8], [0.1, -np.inf]], np.float32)
@@ -600,15 +635,94 @@ def test_text_arrays_and_links() -> None:
     assert small().fit(TRAIN).transform(interactions=TRAIN.matrix[:, :3]).shape == (3, 16)
 
 
+def test_what_is_given_stays_as_it_is() -> None:
+    tags = sp.csr_matrix(
+        (np.arange(4.0, dtype=np.float32), np.array([3, 1, 3, 3]), np.array([0, 2] + [4] * 79)),
+        shape=(80, 5),
+    )
+    links = sp.csr_matrix(sp.random(80, 80, 0.05, random_state=0, dtype=np.float32))
+    for given in (links, -links):
+        new_tags, new_links, added = tags[:3], given[:3], TRAIN.matrix[:, :3] * 2
+        matrices = (tags, given, new_tags, new_links, added, train := TRAIN.matrix * 3)
+        before = [[a.copy() for a in (m.data, m.indices, m.indptr)] for m in matrices]
+        model = small(query="medoids", hard_negatives=1, hard_window=(2, 9))
+        model.fit(train, tags, item_edges=given, validation=train)
+        model.transform(new_tags, added, item_edges=new_links)
+        for matrix, arrays in zip(matrices, before, strict=True):
+            for a, b in zip((matrix.data, matrix.indices, matrix.indptr), arrays, strict=True):
+                np.testing.assert_array_equal(a, b)
+
+
+def test_links_of_any_weight_and_direction_are_links() -> None:
+    links = sp.csr_matrix((np.array([1.0, -1.0]), ([0, 1], [1, 0])), shape=(3, 3))
+    expected = [[1, 1, 0], [1, 1, 0], [0, 0, 1]]
+    assert read_links(links, np.arange(3)).toarray().tolist() == expected
+    minus = sp.csr_matrix((np.array([-1.0]), ([0], [0])), shape=(3, 3))
+    assert read_links(minus, np.arange(3)).toarray().tolist() == np.eye(3).tolist()
+    zero = sp.csr_matrix((np.array([0.0]), ([0], [1])), shape=(3, 3))
+    assert read_links(zero, np.arange(3)).toarray().tolist() == np.eye(3).tolist()
+
+
+def test_an_entry_of_0_is_no_entry() -> None:
+    zero = sp.csr_matrix((np.float32([1, 0, 1]), ([0, 1, 1], [0, 0, 1])), shape=(2, 2))
+    weights = FeatureSpace.of(read_features(zero, 2)[0], None, 1.0).weights
+    assert weights.data[0] == weights.data[1]
+
+
+def test_transform_of_links_alone_and_of_no_items(fitted: PinSage) -> None:
+    assert fitted.transform(DATA.item_tags[:0]).shape == (0, 16)
+    links = sp.random(80, 80, 0.05, random_state=0, format="csr")
+    model = small().fit(TRAIN, item_edges=links)
+    assert model.transform(interactions=TRAIN.matrix[:, :3]).shape == (3, 16)
+    assert model.transform(item_edges=links[:0]).shape == (0, 16)
+
+
+@pytest.mark.parametrize("kind", ["array", "objects", "series"])
+def test_texts_of_other_kinds(kind: str) -> None:
+    texts: Any = np.array(DATA.item_text)
+    if kind == "objects":
+        texts = texts.astype(object)
+    elif kind == "series":
+        texts = pytest.importorskip("pandas").Series(texts, index=np.arange(80)[::-1])
+    expected = read_features(DATA.item_text, 80)[0]
+    assert (read_features(texts, 80)[0] != expected).nnz == 0
+
+
+def test_validation_items() -> None:
+    with pytest.raises(ValueError, match="validation_items needs validation"):
+        small().fit(TRAIN, DATA.item_tags, validation_items=[1, 2])
+    dense = TRAIN.matrix.toarray()
+    dense[:, 1:] = 0
+    for items in ([], [1, 2]):
+        with pytest.raises(ValueError, match="must have an interaction in validation"):
+            small().fit(
+                TRAIN,
+                DATA.item_tags,
+                validation=sp.csr_matrix(dense),
+                validation_items=TRAIN.item_ids[items],
+            )
+
+
+def test_train_without_a_pair_is_refused() -> None:
+    with pytest.raises(ValueError, match="train must have users with two items"):
+        small().fit(sp.eye(80, format="csr"), DATA.item_tags)
+
+
+def test_neighbors_are_their_own_arrays() -> None:
+    model = small(hard_negatives=1, hard_window=(2, 30)).fit(TRAIN, DATA.item_tags)
+    assert model.neighbors_.index.base is None
+    assert model.neighbors_.weight.base is None
+
+
 def test_weights_of_columns() -> None:
     counts = sp.csr_matrix(np.array([[2.0, 1.0, 0.0], [0.0, 1.0, 0.0]]), dtype=np.float32)
     space = FeatureSpace.of(counts, None, 2.0)
     idf = np.log(3 / np.array([2, 3])) + 1
     expected = np.array([[2 * idf[0] ** 2, idf[1] ** 2], [0, idf[1] ** 2]])
     expected /= np.linalg.norm(expected, axis=1, keepdims=True)
-    np.testing.assert_allclose(space.rows(counts, None).toarray(), expected, rtol=1e-5)
+    np.testing.assert_allclose(space.rows(counts, None, 2).toarray(), expected, rtol=1e-5)
     unknown = sp.csr_matrix(np.array([[0.0, 0.0, 5.0]]), dtype=np.float32)
-    assert space.rows(unknown, None).nnz == 0
+    assert space.rows(unknown, None, 1).nnz == 0
     assert read_features([[1.0, 2.0]], 1)[1] is False
 
 
@@ -619,6 +733,8 @@ def test_weights_of_columns() -> None:
         ({"item_features": "one text"}, "a text for each item"),
         ({"item_features": np.full((80, 2), np.nan)}, "row 0 is not"),
         ({"item_features": np.zeros(80)}, "must be a matrix"),
+        ({"item_features": np.zeros((80, 3))}, "must not be all 0"),
+        ({"item_edges": sp.eye(80) * np.nan}, "must not be NaN, but row 0 is"),
         ({"item_edges": sp.eye(79)}, "item_edges must have the shape"),
         ({"validation": sp.csr_matrix((120, 80))}, "at least one interaction"),
     ],
@@ -633,7 +749,10 @@ def test_wrong_data_are_refused(arguments: dict[str, Any], message: str) -> None
     [
         ({"id_vectors": False}, "there must be id_vectors"),
         ({"holdout": 1.0}, "holdout must be"),
-        ({"hard_window": (5, 5)}, "hard_window"),
+        ({"hard_window": (5, 5)}, r"hard_window\[1\] must be"),
+        ({"hard_window": ("5", 5)}, r"hard_window\[0\] must be"),
+        ({"hard_window": (1,)}, "hard_window must be a pair"),
+        ({"hard_window": 5}, "hard_window must be a pair"),
         ({"pooling": "sum"}, "pooling must be one of"),
         ({"device": "tpu"}, "device must be"),
     ],
@@ -673,4 +792,8 @@ def test_examples(
     script = str(Path(__file__).parents[1] / "examples" / name)
     monkeypatch.setattr("sys.argv", [script, "--epochs", "1"])
     runpy.run_path(script, run_name="__main__")
-    assert "PinSage" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "PinSage" in shown
+    if name.startswith("pinsage"):
+        assert "transform of 3 later items" in shown
+        assert "n_items=997" in shown  # the train part

@@ -81,7 +81,8 @@ GE_INLINE void ge_compact(ge_best *best, int64_t slot)
 }
 
 /* Consider a target for a query. Inlined, because a call from code with wide vectors to code of the
- * baseline costs hundreds of cycles where the compiler does not clear the vectors first. The targets of a query come in ascending order. */
+ * baseline costs hundreds of cycles where the compiler does not clear the vectors first. The targets
+ * of a query come in ascending order. */
 GE_INLINE void ge_offer(ge_best *best, int64_t slot, int64_t query, int32_t target, float score)
 {
     if (best->indptr != NULL) {

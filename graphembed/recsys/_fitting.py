@@ -17,7 +17,15 @@ from graphembed.evaluation.ranking import ranking_scores
 from graphembed.recsys.interactions import Interactions
 from graphembed.recsys.top_k import top_k
 
-__all__ = ["METRIC", "Fitting", "as_validation", "check_finite", "run_epochs", "validation_score"]
+__all__ = [
+    "METRIC",
+    "Fitting",
+    "as_candidates",
+    "as_validation",
+    "check_finite",
+    "run_epochs",
+    "validation_score",
+]
 
 METRIC = "ndcg@20"
 _K = 20
@@ -155,6 +163,31 @@ def as_validation(validation: Any, train: Interactions) -> csr_matrix:
     if not validation.n_interactions:
         raise ValueError("validation must hold at least one interaction, got none")
     return validation.matrix
+
+
+def as_candidates(
+    items: Any, train: Interactions, validation: csr_matrix | None
+) -> NDArray[np.int64] | None:
+    """Positions of the items to rank for validation; None means all.
+
+    Raises
+    ------
+    KeyError
+        If an id is none of `train`.
+    ValueError
+        If there is no validation, or no validation interaction with these items.
+    """
+    if items is None:
+        return None
+    if validation is None:
+        raise ValueError("validation_items needs validation, got None")
+    found: NDArray[np.int64] = np.unique(train.item_index(items))
+    if not np.isin(validation.indices, found).any():
+        raise ValueError(
+            f"validation_items must have an interaction in validation, got {len(found)} items "
+            "without any"
+        )
+    return found
 
 
 def validation_score(

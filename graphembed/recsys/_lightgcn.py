@@ -88,7 +88,12 @@ class Training:
             loss.backward()
             self._optimizer.step()
             total, count = total + float(loss.detach()) * n_pairs, count + n_pairs
-        return total / max(count, 1)
+        if not count:
+            raise ValueError(
+                "LightGCN: loss='bpr' needs an item that a user has not had, but every user of "
+                "train with interactions has had all items: use loss='softmax'"
+            )
+        return total / count
 
     def vectors(self) -> Vectors:
         """Vectors of users and of items, and what those of new users are summed from."""

@@ -4,6 +4,7 @@ All take rows of vectors: `query` and `positive` (b, d), and negatives either sh
 batch, `pool` (p, d), or of each query alone, (b, p, d). `hard` (b, h, d) are more negatives of each
 query alone, beside a shared pool. `mask` (b, p) is True where an entry of the pool is no negative
 of that query (an accidental hit); such an entry counts nothing, neither in value nor in gradient.
+A mask (b, p + h) is of the hard negatives, too.
 """
 
 import torch
@@ -82,7 +83,7 @@ def _scores(
     if hard is not None:
         scores = torch.cat([scores, _each(query, hard)], dim=1)
         if mask is not None:
-            mask = F.pad(mask, (0, hard.shape[1]))
+            mask = F.pad(mask, (0, scores.shape[1] - mask.shape[1]))
     return positive_scores, scores, mask
 
 

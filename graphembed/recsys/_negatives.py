@@ -1,5 +1,7 @@
 """Items that a user has not had: drawn one by one, or as a pool that a batch shares."""
 
+from functools import cached_property
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
@@ -13,17 +15,31 @@ class SeenItems:
     Parameters
     ----------
     matrix : csr_matrix of shape (n_users, n_items)
-        Interactions: sorted columns, no duplicates. 8 bytes are kept for each entry.
+        Interactions: sorted columns, no duplicates; kept. Each of the methods keeps 8 bytes for
+        each entry from its first call on.
     """
 
     def __init__(self, matrix: csr_matrix) -> None:
+        self._matrix = matrix
         self.n_users, self.n_items = matrix.shape
         self._indptr = matrix.indptr.astype(np.int64)
         self.counts: Index = np.diff(self._indptr)
+
+    @cached_property
+    def _keys(self) -> Index:
         rows = np.repeat(np.arange(self.n_users, dtype=np.int64), self.counts)
-        self._keys: Index = rows * self.n_items + matrix.indices
-        # Entry j of a row has as many unseen items before it as its column less j.
-        self._unseen_before: Index = self._keys - (np.arange(len(rows)) - self._indptr[rows])
+        rows *= self.n_items
+        rows += self._matrix.indices
+        return rows
+
+    @cached_property
+    def _unseen_before(self) -> Index:
+        """Entry j of a row has as many unseen items before it as its column less j."""
+        starts = np.arange(self.n_users) * self.n_items + self._indptr[:-1]
+        result: Index = np.repeat(starts, self.counts)
+        result += self._matrix.indices
+        result -= np.arange(len(result))
+        return result
 
     def draw_unseen(self, users: Index, n: int, generator: np.random.Generator) -> Index:
         """Items (len(users), n), uniform over those that the user has not had; -1 where none is.
@@ -39,8 +55,8 @@ class SeenItems:
         return items
 
     def are_seen(self, users: Index, items: Index) -> NDArray[np.bool_]:
-        """Whether a user has had an item, for every pair: (len(users), len(items))."""
-        keys = users[:, None] * self.n_items + items[None, :]
+        """Whether each user has had the items in his or her row of `items` (len(users), n)."""
+        keys = users[:, None] * self.n_items + items
         if not len(self._keys):
             return np.zeros(keys.shape, bool)
         places = np.minimum(np.searchsorted(self._keys, keys), len(self._keys) - 1)

@@ -98,7 +98,7 @@ class Index:
         Returns
         -------
         ids : ndarray of shape (n, k), or (k,) for a single query
-            Ids, the best first; -1 (None if ids are no integers) where fewer were found.
+            Ids, the best first; -1 (None if ids are no signed integers) where fewer were found.
         scores : ndarray of the same shape, dtype=float32
             Inner products or cosines; -inf where fewer were found.
 
@@ -117,8 +117,8 @@ class Index:
         places, scores = _search(self.backend, self.native, rows, k, effective_n_threads(n_jobs))
         found = self.ids[places]
         if (places < 0).any():
-            kept: Any = found if found.dtype.kind in "iu" else found.astype(object)
-            kept[places < 0] = -1 if found.dtype.kind in "iu" else None
+            kept: Any = found if found.dtype.kind == "i" else found.astype(object)
+            kept[places < 0] = -1 if found.dtype.kind == "i" else None
             found = kept
         return (found[0], scores[0]) if given.ndim == 1 else (found, scores)
 
@@ -144,6 +144,9 @@ class Index:
             data = _library("faiss").serialize_index(self.native)
         else:
             data = np.frombuffer(self.native.save(), np.uint8)
+            # Which its file does not hold.
+            meta["ef_construction"] = int(self.native.expansion_add)
+            meta["ef_search"] = int(self.native.expansion_search)
         write_arrays(path, kind=_KIND, meta=meta, arrays=arrays | {"index": data})
 
     @classmethod
@@ -180,6 +183,8 @@ class Index:
             size, width = native.ntotal, native.d
         else:
             native = _library("usearch").Index.restore(arrays["index"].tobytes())
+            native.expansion_add = meta["ef_construction"]
+            native.expansion_search = meta["ef_search"]
             size, width = len(native), native.ndim
         if (size, width) != (len(ids), n_components):
             raise FileFormatError(
@@ -232,7 +237,7 @@ def build_index(
         Queries of the kind that will be asked, such as user vectors; up to 500 of them are drawn
         to measure the recall. None means the vectors themselves.
     recall_at : int, default=20
-        Length of the lists that are compared.
+        Length of the lists that are compared, or the number of vectors if it is smaller.
     random_state : None, int, numpy.random.Generator or numpy.random.RandomState
         Seed of the sample of queries.
     n_jobs : int, optional
@@ -280,7 +285,8 @@ def build_index(
     native = _build(backend, rows, connectivity, ef_construction, ef_search, n_threads)
     chosen = np.random.default_rng(draw_seed(random_state)).permutation(len(asked))[:_N_SAMPLE]
     sample = asked[chosen]
-    recall = _recall(backend, native, rows, sample, min(recall_at, len(rows)), n_threads)
+    recall_at = min(recall_at, len(rows))
+    recall = _recall(backend, native, rows, sample, recall_at, n_threads)
     low, high = np.percentile(np.linalg.norm(rows, axis=1), [5, 95])
     if metric == "ip" and high > _SPREAD * low:
         warnings.warn(

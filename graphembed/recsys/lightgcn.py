@@ -234,7 +234,7 @@ class LightGCN(VectorRecommender):
         ------
         ValueError
             If a parameter is out of range, `train` has no interactions, `validation` is of other
-            users or items, or training diverges.
+            users or items, training diverges, or no user has an item to learn against (BPR).
         """
         return self._fit_to(train, validation=validation)
 

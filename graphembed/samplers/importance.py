@@ -37,6 +37,9 @@ IMPORTANCE_CONSTRAINTS = {
     "n_jobs": n_jobs_like(),
     "exact": boolean(),
 }
+# Steps of the walks from one seed, which are made in one call: about one second.
+_MAX_STEPS = 5 * 10**7
+_LEAST = 1e-30  # penalty, so that scores stay above 0 in float32
 
 
 def importance_neighbors(
@@ -70,7 +73,7 @@ def importance_neighbors(
     seeds : array_like of int, shape (n_seeds,), optional
         Node indices. None means all nodes.
     n_walks : int, default=1000
-        Walks from each seed, up to a million.
+        Walks from each seed, up to a million; `n_walks * walk_length * stride` may be up to 5e7.
     walk_length : int, default=2
         Traversals of a walk at most; up to 64.
     restart : float, default=0.5
@@ -80,7 +83,8 @@ def importance_neighbors(
     beta : float, default=0
         Correction for popularity, from 0 to 4: a visit of v counts ``d(v) ** -beta``, where d is
         the sum of the weights of the arcs to v. In the long run visits of an undirected graph are
-        in proportion to d, so 1 takes away what is mere popularity.
+        in proportion to d, so 1 takes away what is mere popularity. It counts at least 1e-30 of
+        what a visit of the node with the smallest d counts.
     stride : int, optional
         Steps of a traversal. None means 2 if the graph is undirected and bipartite, so that only
         nodes of the seed's side are visited (item, user, item), and else 1.
@@ -142,6 +146,12 @@ def importance_neighbors(
         return nodes, weights
     if stride is None:
         stride = 2 if not graph.directed and is_bipartite(graph) else 1
+    steps = int(n_walks) * int(walk_length) * int(stride)
+    if not exact and steps > _MAX_STEPS:
+        raise ValueError(
+            f"importance_neighbors: n_walks * walk_length * stride must be at most {_MAX_STEPS}, "
+            f"got {n_walks} * {walk_length} * {stride}: lower n_walks, or use exact=True"
+        )
     walks = _Walks(graph, key, n_threads, int(walk_length), float(restart), int(stride), beta)
     if exact:
         walks.push(starts, nodes, weights)
@@ -224,5 +234,5 @@ def _penalties(graph: Graph, beta: float) -> NDArray[np.float32]:
         return np.empty(0, np.float32)
     into = np.bincount(graph.indices, weights=graph.weights, minlength=graph.n_nodes)
     least = into[into > 0].min()
-    penalties: NDArray[np.float64] = np.maximum(into / least, 1.0) ** -beta
+    penalties: NDArray[np.float64] = np.maximum(np.maximum(into / least, 1.0) ** -beta, _LEAST)
     return penalties.astype(np.float32)

@@ -17,7 +17,7 @@ def read_features(features: Any, n_items: int, *, weight: bool) -> sp.csr_matrix
             "for each item of train"
         )
     check_rows(features, n_items)
-    texts = _texts(features)
+    texts = texts_of(features)
     rows = sp.csr_matrix(
         features if texts is None else CountVectorizer().fit_transform(texts), dtype=np.float64
     )
@@ -46,7 +46,7 @@ def check_rows(features: Any, n_items: int) -> None:
         )
 
 
-def _texts(features: Any) -> list[str] | None:
+def texts_of(features: Any) -> list[str] | None:
     """Texts of a list, an array or a Series; None if they are no texts."""
     if not isinstance(features, Sequence) and np.ndim(features) != 1:
         return None

@@ -11,6 +11,7 @@ from graphembed.recsys._negatives import SeenItems
 from graphembed.recsys.pinsage._neighbors import Neighbors, filled
 
 Index = NDArray[np.int64]
+_TRIES = 100  # to hold out items so that there is a pair
 
 
 class Block(NamedTuple):
@@ -103,10 +104,10 @@ class Batch:
         The query and the place of the item of every pair.
     pool : ndarray
         Places of the negatives that are shared.
-    mask : ndarray of bool, shape (n_pairs, n_pool)
-        True where an item of the pool is one of the user's.
+    mask : ndarray of bool, shape (n_pairs, n_pool + n_hard)
+        True where an item of the pool is one of the user's, or a hard negative is missing.
     hard : ndarray of shape (n_pairs, n_hard), or None
-        Places of the negatives of each pair alone.
+        Places of the negatives of each pair alone; 0 where one is missing.
     """
 
     blocks: list[sp.csr_matrix]
@@ -162,8 +163,8 @@ class Batches:
         self._settings, self._train, self._x = settings, train, x
         self._visited, self._content, self._seed = visited, content, seed
         self._window = window
-        self._users = np.repeat(np.arange(train.shape[0]), np.diff(train.indptr))
-        self._items = train.indices.astype(np.int64)
+        self._users = np.repeat(np.arange(train.shape[0], dtype=np.int32), np.diff(train.indptr))
+        self._items = train.indices
         degrees = np.bincount(self._items, minlength=train.shape[1])
         self._known = degrees > 0
         self._weight = np.maximum(degrees, 1) ** -settings.popularity_power
@@ -177,25 +178,34 @@ class Batches:
         """Batch `number` of an epoch, both from 0; None if no user has items on both sides."""
         settings = self._settings
         rng = np.random.default_rng([self._seed, epoch, number])
-        held = self._known & (rng.random(len(self._known)) < settings.holdout)
-        able = self._able(held)
-        if not len(able):
+        for _ in range(_TRIES):
+            held = self._known & (rng.random(len(self._known)) < settings.holdout)
+            able = self._able(held)
+            if len(able):
+                break
+        else:
             return None
         chosen = able
         if len(able) > settings.batch_size:
             weight = self._weight[self._items[able]]
             chosen = np.sort(_draw(able, weight, settings.batch_size, rng))
         cold = held & (rng.random(len(held)) < settings.neighbor_dropout)
-        users, positive = self._users[chosen], self._items[chosen]
+        users, positive = self._users[chosen].astype(np.int64), self._items[chosen].astype(np.int64)
         everyone, owner, queries = self._queries(users, held, rng)
-        pool = np.unique(self._items[able])
+        pool = possible = np.unique(self._items[able]).astype(np.int64)
         if len(pool) > settings.n_negatives:
             pool = np.sort(rng.choice(pool, settings.n_negatives, replace=False))
-        hard = self._hard(users, queries, owner, min(epoch, settings.hard_negatives), rng)
+        mask = (self._train[everyone][:, pool].toarray() > 0)[owner]
+        hard = None
+        if epoch and settings.hard_negatives and self._window is not None:
+            ranked = self._window.index[_one_of_each(queries, rng)[owner]]
+            n_hard = min(epoch, settings.hard_negatives)
+            hard = self._hard(users, ranked, possible, n_hard, rng)
+            mask = np.hstack([mask, hard < 0])
         view = self._view(held, cold)
         parts = [queries.indices.astype(np.int64), positive, pool]
         if hard is not None:
-            parts.append(hard.ravel())
+            parts.append(hard[hard >= 0])
         batch = np.unique(np.concatenate(parts))
         blocks: list[sp.csr_matrix] = []
         nodes = batch
@@ -223,8 +233,8 @@ class Batches:
             owner=owner,
             positive=place[positive],
             pool=place[pool],
-            mask=(self._train[everyone][:, pool].toarray() > 0)[owner],
-            hard=None if hard is None else place[hard],
+            mask=mask,
+            hard=None if hard is None else np.where(hard < 0, 0, place[hard]),
         )
 
     def _able(self, held: NDArray[np.bool_]) -> Index:
@@ -264,31 +274,39 @@ class Batches:
     def _hard(
         self,
         users: Index,
-        queries: sp.csr_matrix,
-        owner: Index,
+        ranked: NDArray[np.int32],
+        possible: Index,
         n: int,
         rng: np.random.Generator,
-    ) -> Index | None:
-        """For each pair n items from the window of ranks of an item of its query.
+    ) -> Index:
+        """For each pair n of its ranked items that are possible.
 
-        One that the user has had, or that is not there, is replaced by a random item not had.
+        One that the user has had, or that there is not, is replaced by any possible item; -1 where
+        the user has had that one, too.
         """
-        if n == 0 or self._window is None:
-            return None
-        counts = np.diff(queries.indptr)[owner]
-        entry = queries.indptr[owner] + (rng.random(len(owner)) * counts).astype(np.int64)
-        ranked = self._window.index[queries.indices[entry]]
-        columns = rng.integers(ranked.shape[1], size=(len(owner), n))
-        found = np.take_along_axis(ranked, columns, axis=1).astype(np.int64)
-        keys = self._users * self._train.shape[1] + self._items
-        wanted = users[:, np.newaxis] * self._train.shape[1] + found
-        places = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
-        bad = (found < 0) | (keys[places] == wanted)
-        other = self._seen.draw_unseen(users, n, rng)
-        return np.maximum(np.where(bad, other, found), 0)
+        is_possible = np.zeros(self._train.shape[1] + 1, bool)  # the last one is for -1
+        is_possible[possible] = True
+        lots = np.where(is_possible[ranked], rng.random(ranked.shape, np.float32), 2)
+        columns = np.argpartition(lots, min(n, ranked.shape[1]) - 1, axis=1)[:, :n]
+        found = np.full((len(users), n), -1, np.int64)
+        found[:, : columns.shape[1]] = np.where(
+            np.take_along_axis(lots, columns, axis=1) < 2,
+            np.take_along_axis(ranked, columns, axis=1),
+            -1,
+        )
+        bad = (found < 0) | self._seen.are_seen(users, found)
+        found = np.where(bad, rng.choice(possible, found.shape), found)
+        return np.where(self._seen.are_seen(users, found), -1, found)
 
     def _view(self, held: NDArray[np.bool_], cold: NDArray[np.bool_]) -> View:
         return View(self._visited, self._content, held=held, cold=cold)
+
+
+def _one_of_each(rows: sp.csr_matrix, rng: np.random.Generator) -> Index:
+    """A random column of each row; none is empty."""
+    counts = np.diff(rows.indptr)
+    columns: Index = rows.indices[rows.indptr[:-1] + (rng.random(len(counts)) * counts).astype(int)]
+    return columns
 
 
 def _draw(items: Index, weight: NDArray[np.float64], n: int, rng: np.random.Generator) -> Index:

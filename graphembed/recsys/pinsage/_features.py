@@ -1,6 +1,5 @@
 """What is known of items, as sparse rows of length 1: numbers, tags, text, links."""
 
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,6 +9,7 @@ from sklearn.feature_extraction.text import HashingVectorizer
 from sklearn.utils.extmath import randomized_svd
 
 from graphembed.graph import Graph, NodeIndex
+from graphembed.recsys.baselines._features import texts_of
 
 _HASHES = 2**20
 _SVD_ITERATIONS = 2
@@ -37,6 +37,8 @@ class FeatureSpace(NamedTuple):
         """Weigh column j by ``(log((1 + n) / (1 + df_j)) + 1) ** idf_power``."""
         weights = None
         if features is not None:
+            if not features.nnz:
+                raise ValueError("item_features must not be all 0: then nothing is known of items")
             n, n_columns = features.shape
             df = np.bincount(features.indices, minlength=n_columns)
             used = np.flatnonzero(df)
@@ -47,7 +49,7 @@ class FeatureSpace(NamedTuple):
         return cls(weights, 0 if links is None else links.shape[1])
 
     def rows(
-        self, features: sp.csr_matrix | None, links: sp.csr_matrix | None
+        self, features: sp.csr_matrix | None, links: sp.csr_matrix | None, n_rows: int
     ) -> sp.csr_matrix | None:
         """Weighted rows of length 1; features and links, where there are both, weigh alike."""
         parts = []
@@ -64,7 +66,6 @@ class FeatureSpace(NamedTuple):
         elif features is not None:
             raise ValueError("item_features were not given in fit, and cannot be used now")
         if self.n_linked:
-            n_rows = parts[0].shape[0] if parts else 0 if links is None else links.shape[0]
             none = np.zeros(0, np.float32), np.zeros(0, np.int32), np.zeros(n_rows + 1, np.int32)
             nobody = sp.csr_matrix(none, shape=(n_rows, self.n_linked))
             parts.append(_unit(nobody if links is None else links))
@@ -78,7 +79,7 @@ def read_features(features: Any, n_items: int | None) -> tuple[sp.csr_matrix | N
 
     Parameters
     ----------
-    features : array, sparse matrix, sequence of str, or None
+    features : array, sparse matrix, list, array or Series of str, or None
         A row or a text for each item.
     n_items : int or None
         How many items there are, if that is known.
@@ -94,11 +95,10 @@ def read_features(features: Any, n_items: int | None) -> tuple[sp.csr_matrix | N
         return None, False
     if isinstance(features, str):
         raise ValueError("item_features must hold a text for each item, got one str")
-    is_text = isinstance(features, Sequence) and len(features) > 0
-    is_text = is_text and all(isinstance(text, str) for text in features)
-    if is_text:
+    texts = None if sp.issparse(features) else texts_of(features)
+    if texts is not None:
         hashing = HashingVectorizer(n_features=_HASHES, alternate_sign=False, norm=None)
-        rows = hashing.transform(features)
+        rows = hashing.transform(texts)
     elif sp.issparse(features):
         rows = features
     else:
@@ -114,7 +114,10 @@ def read_features(features: Any, n_items: int | None) -> tuple[sp.csr_matrix | N
         )
     is_sparse = sp.issparse(rows)
     matrix = sp.csr_matrix(rows, dtype=np.float32)
-    matrix.sum_duplicates()
+    if not matrix.has_canonical_format or not matrix.data.all():
+        matrix = matrix.copy()  # it may share its arrays with what was given
+        matrix.sum_duplicates()
+        matrix.eliminate_zeros()
     bad = np.flatnonzero(~np.isfinite(matrix.data))
     if len(bad):
         row = int(np.searchsorted(matrix.indptr, bad[0], side="right")) - 1
@@ -133,15 +136,14 @@ def read_links(edges: Any, item_ids: NDArray[Any]) -> sp.csr_matrix | None:
         matrix = sp.csr_matrix((np.ones(len(source)), (source, place[edges.indices])), (n, n))
     else:
         matrix = _sparse_links(edges, (n, n))
-    matrix = matrix + matrix.T + sp.eye(n)
-    return _ones(matrix)
+    return _ones(matrix + matrix.T + sp.eye(n))
 
 
 def read_new_links(edges: Any, n_new: int | None, n_items: int) -> sp.csr_matrix | None:
     """Links of new items to those of fit."""
     if edges is None:
         return None
-    return _ones(_sparse_links(edges, (n_new, n_items)))
+    return _sparse_links(edges, (n_new, n_items))
 
 
 def _sparse_links(edges: Any, shape: tuple[int | None, int]) -> sp.csr_matrix:
@@ -152,16 +154,20 @@ def _sparse_links(edges: Any, shape: tuple[int | None, int]) -> sp.csr_matrix:
     matrix: Any = edges
     if matrix.shape[1] != shape[1] or shape[0] not in (None, matrix.shape[0]):
         raise ValueError(f"item_edges must have the shape {shape}, got {matrix.shape}")
-    links: sp.csr_matrix = matrix.tocsr()
-    return links
+    links = sp.csr_matrix(matrix)
+    bad = np.flatnonzero(np.isnan(links.data))
+    if len(bad):
+        row = int(np.searchsorted(links.indptr, bad[0], side="right")) - 1
+        raise ValueError(f"item_edges must not be NaN, but row {row} is")
+    return _ones(links)
 
 
 def _ones(matrix: Any) -> sp.csr_matrix:
-    result = sp.csr_matrix(matrix, dtype=np.float32)
+    """A copy with 1 at every entry that is not 0."""
+    result = sp.csr_matrix(matrix, dtype=bool, copy=True)
     result.sum_duplicates()
     result.eliminate_zeros()
-    result.data[:] = 1
-    return result
+    return result.astype(np.float32)
 
 
 def _unit(matrix: Any) -> sp.csr_matrix:

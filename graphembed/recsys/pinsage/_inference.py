@@ -110,5 +110,5 @@ def _in_batches(compute: Any, n: int) -> NDArray[np.float32]:
         compute(np.arange(begin, min(begin + _ROWS, n))).cpu().numpy()
         for begin in range(0, n, _ROWS)
     ]
-    result: NDArray[np.float32] = np.concatenate(parts)
+    result: NDArray[np.float32] = np.concatenate(parts or [compute(np.arange(0)).cpu().numpy()])
     return result

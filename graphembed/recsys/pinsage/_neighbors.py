@@ -32,8 +32,8 @@ class Neighbors:
     weight: NDArray[np.float32]
 
     def ranks(self, first: int, last: int | None) -> "Neighbors":
-        """Some columns."""
-        return Neighbors(self.index[:, first:last], self.weight[:, first:last])
+        """A copy of some columns."""
+        return Neighbors(self.index[:, first:last].copy(), self.weight[:, first:last].copy())
 
 
 def visited(

@@ -39,6 +39,7 @@ def medoids(
 
     The first is the item with the largest sum of inner products with all; each further one adds the
     most to the sum of the items' largest products with a medoid. Of equal ones the first counts.
+    A row of h items takes O(h^2 (d + n)) time and 24 h^2 bytes for a moment.
 
     Returns
     -------
@@ -50,7 +51,8 @@ def medoids(
         own = histories.indices[histories.indptr[row] : histories.indptr[row + 1]]
         if not len(own):
             continue
-        products = (vectors[own] @ vectors[own].T).astype(np.float64)
+        with one_blas_thread():
+            products = (vectors[own] @ vectors[own].T).astype(np.float64)
         best = np.full(len(own), products.min())
         for _ in range(min(n, len(own))):
             gain = np.maximum(products - best, 0).sum(axis=1)

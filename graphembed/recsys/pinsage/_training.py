@@ -71,7 +71,12 @@ class Training:
         for batch in _made_ahead(make, len(batches), _AHEAD):
             if batch is not None:
                 losses.append(self._step(batch))
-        return float(np.mean(losses)) if losses else 0.0
+        if not losses:
+            raise ValueError(
+                "PinSage: train gave no pair to learn from, an item of a user to find from another "
+                "one of the same user: train must have users with two items or more"
+            )
+        return float(np.mean(losses))
 
     def _step(self, batch: Batch) -> float:
         self.model.train()
