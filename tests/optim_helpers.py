@@ -77,21 +77,21 @@ def relative_error(found, wanted):
 
 
 def run(model, x, edges, rows, *, loss="mse", y=None, n_passes=1, **options):
-    """One step of the engine; returns it and the model's outputs at the rows of the loss."""
+    """One step of the engine after some passes; returns it and the last outputs of the rows."""
     options = {"fisher": "exact", "kl_clip": None, "method": "cholesky"} | options
     pre = KFAC(model, rows=rows, loss=loss, **options)
+    model.zero_grad()
     for _ in range(n_passes):
         outputs = model(x, edges)
-    outputs = outputs if rows is None else outputs[rows]
-    torch.manual_seed(11)
-    if loss == "mse":
-        target = torch.randn(outputs.shape, dtype=outputs.dtype) if y is None else y
-        value = nn.functional.mse_loss(outputs, target)
-    else:
-        target = torch.randint(outputs.shape[1], (len(outputs),)) if y is None else y
-        value = nn.functional.cross_entropy(outputs, target)
-    model.zero_grad()
-    value.backward(retain_graph=True)
+        outputs = outputs if rows is None else outputs[rows]
+        torch.manual_seed(11)
+        if loss == "mse":
+            target = torch.randn(outputs.shape, dtype=outputs.dtype) if y is None else y
+            value = nn.functional.mse_loss(outputs, target)
+        else:
+            target = torch.randint(outputs.shape[1], (len(outputs),)) if y is None else y
+            value = nn.functional.cross_entropy(outputs, target)
+        (value / n_passes).backward(retain_graph=True)
     pre.step()
     pre.close()
     return pre, outputs

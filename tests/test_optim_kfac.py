@@ -21,6 +21,7 @@ from graphembed.optim import (  # noqa: E402
     KFAC,
     KFACSGD,
     Hop,
+    KFACAdam,
     LayerSites,
     LinearSite,
     register_layer,
@@ -118,6 +119,13 @@ def test_rows_are_checked():
 
 def test_wrong_types_are_named():
     edges, x = graph()
+    for make in (KFAC, KFACSGD, KFACAdam):
+        with pytest.raises(TypeError, match=r"model must be a torch\.nn\.Module, .* got generator"):
+            make(gcn().parameters(), lr=0.1)
+    with pytest.raises(ValueError, match=r"skip must have regular expressions, got '\('"):
+        KFAC(gcn(), skip=["("])
+    with pytest.raises(TypeError, match="skip must be an iterable of str, got 1 in it"):
+        KFAC(gcn(), skip=[1])
     with pytest.raises(TypeError, match="skip must be an iterable of str"):
         KFAC(gcn(), skip="layers.0")
     with pytest.raises(TypeError, match="trace_rule must be a TraceRule"):
@@ -138,6 +146,48 @@ def test_what_schedules_give_is_checked(option, value):
         backward(model, x, edges)
         with pytest.raises(ValueError, match=f"{option} must be .*, got {value} .* at step 0"):
             pre.step()
+
+
+@pytest.mark.parametrize("value", [float("nan"), -1.0, "a", None])
+@pytest.mark.parametrize("option", ["lr", "weight_decay", "loss_scale"])
+def test_what_other_callables_give_is_checked(option, value):
+    edges, x = graph()
+    model = gcn()
+    options = {"lr": 0.1, "fisher": "empirical", option: lambda *_: value}
+    message = f"{option} must be .*, got .*{value}.* at "
+    with KFAC(model, rows=ROWS, **options) as pre:
+        if option == "loss_scale":
+            with pytest.raises(ValueError, match=message):
+                model(x, edges)
+            return
+        backward(model, x, edges)
+        before = [p.grad.clone() for p in model.parameters()]
+        with pytest.raises(ValueError, match=message):
+            pre.step()
+    assert_same([p.grad for p in model.parameters()], before)
+
+
+def test_a_schedule_may_begin_at_zero():
+    edges, x = graph()
+    model = gcn()
+    with KFAC(model, lambda step: 0.1 * step, rows=ROWS) as pre:
+        backward(model, x, edges)
+        pre.step()
+    assert pre.metrics()["layers.0"]["scale"] == 1.0
+
+
+@pytest.mark.parametrize(
+    ("option", "value"), [("damping", 0.0), ("ema", 2.0), ("lr", -1.0), ("kl_clip", -1.0)]
+)
+def test_options_that_are_set_anew_are_checked(option, value):
+    with KFAC(gcn(), 0.1) as pre:
+        with pytest.raises(ValueError, match=f"{option} must be .*, got {value}"):
+            setattr(pre, option, value)
+        assert getattr(pre, option) != value
+        setattr(pre, option, 0.5)
+        for fixed in ("fisher", "method", "unlabeled_weight", "cov_update_freq"):
+            with pytest.raises(AttributeError, match=f"{fixed} cannot be set anew, only rows, lr"):
+                setattr(pre, fixed, getattr(pre, fixed))
 
 
 def test_schedules_are_of_the_step():
@@ -182,11 +232,15 @@ def test_layers_skipped_by_class_are_not_warned_of():
 def test_kl_clip_needs_a_step_size_and_step_a_pass():
     edges, x = graph()
     model = gcn()
-    with KFAC(model, rows=ROWS) as pre:
-        with pytest.raises(RuntimeError, match="a pass of the model"):
-            pre.step()
+    with KFAC(model, rows=ROWS, weight_decay=0.1) as pre:
         backward(model, x, edges)
+        raw = [p.grad.clone() for p in model.parameters()]
         with pytest.raises(ValueError, match="kl_clip needs lr"):
+            pre.step()
+        assert_same([p.grad for p in model.parameters()], raw)
+    with KFAC(model, 0.1, rows=ROWS) as pre:
+        model.layers[2](model.layers[1](model.layers[0](x, edges), edges), edges).sum().backward()
+        with pytest.raises(RuntimeError, match=r"called as model\(\.\.\.\), not by its parts"):
             pre.step()
 
 
@@ -342,6 +396,23 @@ def test_dropout_before_a_layer_is_looked_behind():
         pre.close()
 
 
+@pytest.mark.parametrize("is_sparse", [True, False])
+def test_features_that_are_changed_in_place_are_looked_at_again(is_sparse):
+    edges, x = graph()
+    model = gcn(dims=(4, 3))
+    features = SparseMatrix.from_torch(x.to_sparse_csr()) if is_sparse else x
+    pre, _ = start(model, ema=0.0, interval_growth=1.0)
+    traces = []
+    for factor in (1, 1, 10):
+        (features.values if is_sparse else features).mul_(factor)
+        backward(model, features, edges)
+        pre.step()
+        traces.append(float(pre.blocks[0].a.trace()))
+    pre.close()
+    assert traces[0] == traces[1]
+    assert traces[2] > 10 * traces[1]
+
+
 # -- Passes and steps --------------------------------------------------------------------------
 
 
@@ -418,6 +489,44 @@ def test_attached_it_steps_before_the_optimizer():
     assert attached.n_steps == 4
 
 
+def test_attached_it_is_called_by_the_optimizer_only():
+    edges, x = graph()
+    model = gcn()
+    pre, optimizer = start(model)
+    pre.attach(optimizer)
+    backward(model, x, edges)
+    with pytest.raises(RuntimeError, match="attached to an optimizer"):
+        pre.step()
+    with pytest.raises(RuntimeError, match="takes no closure"):
+        optimizer.step(lambda: None)
+    with pytest.raises(RuntimeError, match="takes no closure"):
+        optimizer.step(closure=lambda: None)
+    assert pre.n_steps == 0
+    optimizer.step()
+    assert pre.n_steps == 1
+    pre.close()
+
+
+def test_optimizers_that_do_not_fit_are_not_attached_to():
+    model = gcn()
+    pre, _ = start(model)
+    with pytest.raises(ValueError, match=r"weight_decay=0, got 0\.01: give weight_decay to KFAC"):
+        pre.attach(torch.optim.AdamW(model.parameters(), 0.1))
+    with pytest.raises(ValueError, match="must have parameters of the model, got none"):
+        pre.attach(torch.optim.SGD(gcn().parameters(), 0.1))
+    pre.close()
+    with pytest.raises(RuntimeError, match="has been closed"):
+        pre.step()
+    with pytest.raises(RuntimeError, match="has been closed"):
+        pre.attach(torch.optim.SGD(model.parameters(), 0.1))
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, pickle.dumps])
+def test_an_engine_is_not_copied(copied):
+    with KFAC(gcn(), 0.1) as pre, pytest.raises(TypeError, match=r"use state_dict\(\)"):
+        copied(pre)
+
+
 @pytest.mark.parametrize("method", ["dual", "cholesky", "eigh", "thor"])
 def test_it_resumes_with_the_same_bits(method):
     edges, x = graph()
@@ -439,6 +548,13 @@ def test_it_resumes_with_the_same_bits(method):
     assert_same(parameters(model), parameters(other))
 
 
+def as_single(state):
+    if isinstance(state, dict):
+        return {key: as_single(value) for key, value in state.items()}
+    is_wide = isinstance(state, torch.Tensor) and state.dtype == torch.float64
+    return state.float() if is_wide else state
+
+
 def block_of(state):
     return state["blocks"]["layers.1"]
 
@@ -450,7 +566,30 @@ WRONG_STATES = {
     "steps": (lambda s: s | {"n_steps": -1}, "n_steps must be an int >= 0, got -1"),
     "interval": (lambda s: s | {"interval": 3}, "interval must be .*, got 3"),
     "draws": (lambda s: s | {"generator": torch.zeros(5)}, "generator must be a Tensor of uint8"),
-    "damping": (lambda s: s | {"damping": {"value": 1}}, "damping has no field 'ratio'"),
+    "damping": (lambda s: s | {"damping": {"value": 1}}, "damping must be None: .* got 'dict'"),
+    "endless interval": (lambda s: s | {"interval": [float("inf"), 3]}, "interval must be"),
+    "left out": (lambda s: s | {"left_out": ["w"]}, "left_out must be names of .* got 'w'"),
+    "not finite": (
+        lambda s: block_of(s)["g"]["value"].fill_(float("nan")) is None or s,
+        "layer 'layers.1': g: value must be of finite numbers",
+    ),
+    "half of the inverses": (
+        lambda s: block_of(s).update(g_inverse=None) or s,
+        "layer 'layers.1': g_inverse must be a dict, got None",
+    ),
+    "the other half": (
+        lambda s: block_of(s).update(a_inverse=None) or s,
+        "layer 'layers.1': g_inverse must be None beside this a_inverse",
+    ),
+    "inverted": (
+        lambda s: block_of(s).update(inverted=("x", "y")) or s,
+        "inverted must be None or an int and a number",
+    ),
+    "no updates": (
+        lambda s: block_of(s).update(n_updates=0) or s,
+        "a: value must be None, as there were no updates",
+    ),
+    "single precision": (as_single, "blocks must be of torch.float64, got torch.float32"),
     "another layer": (
         lambda s: s["blocks"].update({"conv": block_of(s)}) or s,
         "no layer 'conv' with linear sites, only 'layers.0'",
@@ -557,8 +696,31 @@ def test_an_optimizer_with_a_wrong_state_stays_as_it_was():
     with pytest.raises(ValueError, match="n_steps must be"):
         optimizer.load_state_dict(wrong)
     assert optimizer.param_groups[0]["lr"] == 0.1
-    with pytest.raises(ValueError, match="no field 'preconditioner'"):
+    with pytest.raises(ValueError, match="no field 'optimizer'"):
         optimizer.load_state_dict(torch.optim.SGD(model.parameters(), 0.1).state_dict())
+
+
+def test_an_optimizer_takes_no_state_of_another_class():
+    edges, x = graph()
+    model = gcn()
+    optimizer, other = KFACSGD(model, rows=ROWS), KFACAdam(gcn(), rows=ROWS)
+    backward(model, x, edges)
+    optimizer.step()
+    with pytest.raises(ValueError, match="must be of KFACAdam, got 'KFACSGD'"):
+        other.load_state_dict(optimizer.state_dict())
+    assert other.preconditioner.n_steps == 0
+
+
+def test_a_layer_exchanged_later_is_named():
+    edges, x = graph()
+    model = gcn()
+    pre, _ = start(model)
+    backward(model, x, edges)
+    pre.step()
+    model.layers[0] = GCNConv(4, 3).double()
+    with pytest.raises(RuntimeError, match=r"layer 'layers\.0' .* make a new KFAC"):
+        pre.state_dict()
+    pre.close()
 
 
 def test_same_seed_same_bits_and_torchs_generators_are_left_alone():

@@ -20,10 +20,18 @@ from torch import nn  # noqa: E402
 from torch.nn import functional as F  # noqa: E402, N812
 
 from graphembed import nn as nn_of_ours  # noqa: E402
-from graphembed.nn import Adjacency, GATConv, GCNConv, Linear, PinSageConv, SAGEConv  # noqa: E402
+from graphembed.nn import (  # noqa: E402
+    Adjacency,
+    GATConv,
+    GCNConv,
+    Linear,
+    PinSageConv,
+    SAGEConv,
+    SparseMatrix,
+)
 from graphembed.nn.models import GAT, GCN, ChebNet, GraphSAGE  # noqa: E402
 from graphembed.nn.training import Part  # noqa: E402
-from graphembed.optim import KFAC  # noqa: E402
+from graphembed.optim import KFAC, Hop  # noqa: E402
 from graphembed.optim._layers import find_layer  # noqa: E402
 
 ROWS = torch.arange(5)
@@ -142,6 +150,21 @@ def test_a_module_called_twice_counts_twice():
         torch.testing.assert_close(block.g.value[0] * (2 / scale if scale == 1 else 1), gram)
 
 
+@pytest.mark.parametrize("order", range(3))
+def test_weights_by_squares_are_exact_where_ways_do_not_mix(order):
+    # On a directed cycle every power of the matrix leads to another node.
+    n = 7
+    cycle = 0.8 * torch.eye(n, dtype=torch.float64).roll(1, dims=1)
+    weights = torch.arange(1.0, n + 1, dtype=torch.float64)
+    hop = Hop(n, SparseMatrix.from_torch(cycle.to_sparse_csr()), order)
+    polynomial = hop.of_rows(torch.eye(n, dtype=torch.float64))
+    wanted = weights @ polynomial.square()
+    torch.testing.assert_close(hop.weights_after(weights), wanted)
+    if order == 2:
+        ones = torch.ones_like(weights)
+        torch.testing.assert_close(hop.weights_after(ones), 2.6384 * ones)
+
+
 def test_frozen_parameters_stay_out():
     edges, x = graph()
     model = gcn()
@@ -188,9 +211,41 @@ def test_linear_layers_inside_unknown_layers_are_sites_of_their_own():
     pyg = pytest.importorskip("torch_geometric.nn")
     edges, x = graph()
     model = seeded(lambda: Chain([pyg.SAGEConv(4, 3, normalize=True), nn.Linear(3, 3)]))
-    pre, _ = run(model, x, edges, ROWS)
+    with pytest.warns(UserWarning, match=r"all rows count alike: layers\.0 \(SAGEConv\)"):
+        pre, _ = run(model, x, edges, ROWS)
     names = [block.name for block in pre.blocks]
     assert names == ["layers.1", "layers.0.lin_r", "layers.0.lin_l"]
+
+
+UNKNOWN = {
+    "GINConv": lambda pyg: pyg.GINConv(nn.Linear(3, 3)),
+    "TransformerConv": lambda pyg: pyg.TransformerConv(3, 3),
+    "SAGEConv": lambda pyg: pyg.SAGEConv(3, 3, aggr=["mean", "max"]),
+    "SGConv": lambda pyg: pyg.SGConv(3, 3, K=2),
+}
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize("name", UNKNOWN)
+def test_inside_and_before_unknown_layers_all_rows_count_alike(name):
+    pyg = pytest.importorskip("torch_geometric.nn")
+    edges, x = graph()
+    model = seeded(lambda: Chain([nn.Linear(4, 3), UNKNOWN[name](pyg), nn.Linear(3, 3)]))
+    with pytest.warns(UserWarning, match=rf"all rows count alike: layers\.1 \({name}\)"):
+        pre, _ = run(model, x, edges, ROWS)
+    blocks = {block.name: block for block in pre.blocks}
+    rows = torch.cat([x, torch.ones(14, 1).double()], dim=1)
+    torch.testing.assert_close(blocks["layers.0"].a.value[0], rows.t() @ rows / 14)
+    inner = [block for key, block in blocks.items() if key.startswith("layers.1.")]
+    assert inner
+    for block in inner:
+        if block.bias is not None:  # of which the mean of single rows is 1
+            assert float(block.a.value[0, -1, -1]) == pytest.approx(1.0)
+    assert all(bool(p.grad.isfinite().all()) for p in model.parameters())
+    with KFAC(model, 0.1, rows=ROWS, skip=[name]) as pre:
+        F.cross_entropy(model(x, edges)[ROWS], Y).backward()
+        pre.step()
+        assert [block.name for block in pre.blocks] == ["layers.2", "layers.0"]
 
 
 @pytest.mark.parametrize("concat", [True, False])

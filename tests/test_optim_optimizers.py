@@ -63,6 +63,17 @@ def test_optimizers_learn_and_resume_with_the_same_bits(name):
     assert_same(parameters(model), parameters(other))
 
 
+def test_natural_gradient_has_the_factors_of_every_step():
+    edges, x = graph()
+    model = gcn()
+    optimizer = NGD(model, rows=ROWS)
+    train(model, optimizer, x, edges, 7)
+    pre = optimizer.preconditioner
+    assert pre.n_steps == 7
+    assert [block.n_updates for block in pre.blocks] == [7, 7, 7]
+    assert optimizer.param_groups[0]["momentum"] == pre.ema == 0.0
+
+
 def test_kfacsgd_is_kfac_around_sgd():
     edges, x = graph()
     one, two = gcn(), gcn()
@@ -286,6 +297,42 @@ def test_levenberg_marquardt_is_refused_where_no_loss_comes():
         pre.attach(optimizer)
     with pytest.raises(ValueError, match="lowest must be at most highest"):
         LevenbergMarquardt(lowest=1.0, highest=0.1)
+
+
+def test_levenberg_marquardt_follows_one_training():
+    edges, x = graph()
+    damping = LevenbergMarquardt(interval=1)
+    states = []
+    for _ in range(2):
+        model = gcn()
+        optimizer = KFACSGD(model, rows=ROWS, damping=damping)
+
+        def closure(model=model, optimizer=optimizer):
+            optimizer.zero_grad()
+            value = F.cross_entropy(model(x, edges)[ROWS], Y)
+            value.backward()
+            return value
+
+        for _ in range(2):
+            optimizer.step(closure)
+        states.append(optimizer.state_dict())
+        with pytest.raises(ValueError, match="damping must be a LevenbergMarquardt of its own"):
+            KFAC(gcn(), damping=damping)
+        with KFAC(gcn()) as pre:
+            pre.damping = damping
+            with pytest.raises(ValueError, match="of its own"):
+                pre.step(1.0)
+        damping = copy.deepcopy(damping)  # which belongs to none
+    assert states[0]["preconditioner"]["damping"]["before"] is not None
+    optimizer = KFACSGD(gcn(), rows=ROWS)
+    with pytest.raises(ValueError, match=r"damping must be None: .* got 'dict'"):
+        optimizer.load_state_dict(states[0])
+    state = optimizer.state_dict()
+    optimizer = KFACSGD(gcn(), rows=ROWS, damping=LevenbergMarquardt())
+    with pytest.raises(ValueError, match=r"damping must be of a LevenbergMarquardt, .* got None"):
+        optimizer.load_state_dict(state)
+    with pytest.raises(ValueError, match=r"KFACSGD: damping=.* needs step\(closure\), got None"):
+        optimizer.step()
 
 
 def test_attach_twice_is_refused():

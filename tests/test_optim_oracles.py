@@ -317,10 +317,10 @@ def test_drawn_targets_of_several_labels_per_row():
 
     def factors(fisher, n_passes):
         pre = KFAC(model, rows=ROWS, fisher=fisher, kl_clip=None, **options)
+        model.zero_grad()
         for _ in range(n_passes):
             out = model(x, edges)[ROWS]
-        model.zero_grad()
-        nn.functional.binary_cross_entropy_with_logits(out, torch.ones_like(out)).backward()
+            nn.functional.binary_cross_entropy_with_logits(out, torch.ones_like(out)).backward()
         pre.step()
         pre.close()
         return [block.g.value for block in pre.blocks]

@@ -10,7 +10,7 @@ from optim_helpers import Chain, gcn, graph, seeded  # noqa: E402
 from torch.nn import functional as F  # noqa: E402, N812
 from torch.utils._python_dispatch import TorchDispatchMode  # noqa: E402
 
-from graphembed.nn import GCNConv  # noqa: E402
+from graphembed.nn import GATConv, GCNConv  # noqa: E402
 from graphembed.optim import KFAC, KFACSGD, TraceRule  # noqa: E402
 from graphembed.optim._recorder import Output  # noqa: E402
 
@@ -63,17 +63,25 @@ def test_cosine_is_that_of_the_raw_gradient():
     assert pre.metrics()["layers.0"]["cosine"] == pytest.approx(float(wanted))
 
 
-def test_long_intervals_between_updates_are_kept():
+@pytest.mark.parametrize(
+    ("cov_update_freq", "wanted"),
+    [
+        (1, [0, 2, 4, 7, 12, 20, 31, 48, 74, 112, 170, 256]),
+        (10, [0, 15, 37, 71, 122, 198, 298]),  # growth counts from the first update on
+        (150, [0, 150, 300]),  # longer intervals than a hundred steps do not grow
+    ],
+)
+def test_intervals_between_updates(cov_update_freq, wanted):
     model = gcn()
     due = []
-    with KFAC(model, 0.01, rows=ROWS, cov_update_freq=150) as pre:
+    with KFAC(model, 0.01, rows=ROWS, cov_update_freq=cov_update_freq) as pre:
         for n in range(310):
             pre.n_steps = n
             if pre._is_due():
                 backward(model)
                 pre._curvature.update(n)
                 due.append(n)
-    assert due == [0, 150, 300]
+    assert due == wanted
 
 
 @pytest.mark.parametrize("fisher", ["mc", "empirical"])
@@ -108,11 +116,25 @@ def test_passes_of_one_backward_pass_or_of_accumulated_gradients_all_count():
 
 def test_passes_without_a_step_do_not_pile_up():
     model = gcn(dims=(4, 3))
-    for fisher, most in (("mc", 1024), ("empirical", 0)):
+    for fisher in ("mc", "exact", "empirical"):
         with KFAC(model, 0.1, rows=ROWS, fisher=fisher) as pre:
-            for _ in range(1100):
+            for _ in range(10):
                 model(X, EDGES)
-            assert len(pre._curvature.passes) == most
+            assert len(pre._curvature.passes) == 0
+
+
+@pytest.mark.parametrize("fisher", ["exact", "empirical"])
+def test_passes_without_a_backward_pass_do_not_count(fisher):
+    found = []
+    for n_extra in (0, 2):
+        model = gcn()
+        with KFAC(model, 0.1, rows=ROWS, fisher=fisher) as pre:
+            for _ in range(n_extra):
+                model(100 * X, EDGES)
+            backward(model)
+            pre.step()
+            found.append([(float(b.a.trace()), float(b.g.trace())) for b in pre.blocks])
+    assert found[0] == found[1]
 
 
 @pytest.mark.parametrize("fisher", ["mc", "exact", "empirical"])
@@ -193,6 +215,58 @@ def test_parameters_that_are_fixed_later_leave_their_block():
     for a, b in zip(model.parameters(), other.parameters(), strict=True):
         if b.grad is not None:
             torch.testing.assert_close(a.grad, b.grad)
+
+
+@pytest.mark.parametrize("is_loaded", [False, True])
+def test_layers_that_are_thawed_later_get_their_block_at_once(is_loaded):
+    model = gcn()
+    model.layers[0].requires_grad_(False)
+    pre = KFAC(model, 0.1, rows=ROWS)
+    due = []
+    for n in range(14):
+        if n == 10:
+            if is_loaded:
+                state = pre.state_dict()
+                pre.close()
+                pre = KFAC(model, 0.1, rows=ROWS)
+                pre.load_state_dict(state)
+            model.layers[0].requires_grad_(True)
+        if pre._is_due():
+            due.append(n)
+        backward(model)
+        pre.step()
+    pre.close()
+    assert due == [0, 2, 4, 7, 10]
+    assert [block.name for block in pre.blocks] == ["layers.2", "layers.1", "layers.0"]
+
+
+def test_a_checkpoint_without_a_block_gets_it_at_once():
+    model = gcn()
+    with KFAC(model, 0.1, rows=ROWS) as pre:
+        backward(model)
+        pre.step()
+        state = pre.state_dict()
+        assert not pre._is_due()
+    del state["blocks"]["layers.1"]
+    with KFAC(model, 0.1, rows=ROWS) as pre:
+        pre.load_state_dict(state)
+        assert pre._is_due()
+        backward(model)
+        pre.step()
+        assert {block.name: block.n_updates for block in pre.blocks}["layers.1"] == 1
+
+
+def test_parameters_that_never_have_a_block_ask_for_no_passes():
+    model = seeded(lambda: Chain([GATConv(4, 3), GCNConv(3, 3)]))
+    with KFAC(model, 0.1, rows=ROWS, skip=["att"]) as pre:
+        backward(model)
+        pre.step()
+        assert not pre._is_due()
+        state = pre.state_dict()
+    assert state["left_out"] == ["layers.0.att_src", "layers.0.att_dst"]
+    with KFAC(model, 0.1, rows=ROWS, skip=["att"]) as pre:
+        pre.load_state_dict(state)
+        assert not pre._is_due()
 
 
 def test_a_parameter_without_gradient_does_not_leave_the_others_raw():

@@ -245,6 +245,20 @@ def test_bfloat16_has_factors_in_single_precision():
     assert is_finite(single)
 
 
+@pytest.mark.parametrize("method", METHODS)
+def test_a_step_inside_autocast_is_that_outside(method):
+    edges, x = graph()
+    found = []
+    for is_inside in (False, True):
+        model = gcn().float()
+        with KFAC(model, 0.1, rows=ROWS, method=method, damping=1e-5, kl_clip=None) as pre:
+            F.cross_entropy(model(x.float(), edges)[ROWS], Y).backward()
+            with torch.autocast("cpu", dtype=torch.bfloat16, enabled=is_inside):
+                pre.step()
+        found.append([p.grad for p in model.parameters()])
+    assert all(torch.equal(a, b) for a, b in zip(*found, strict=True))
+
+
 # -- Several processes -------------------------------------------------------------------------
 
 

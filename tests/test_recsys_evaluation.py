@@ -352,4 +352,8 @@ def test_compare_refuses():
     ):
         with pytest.raises(ValueError, match=message):
             compare(models, TRAIN, test, **options)
+    with pytest.raises(KeyError, match="there is no item 99"):
+        compare([Watched()], TRAIN, TEST, items=[99])
+    with pytest.raises(ValueError, match="train and histories must have the same items"):
+        compare([Watched()], TRAIN, TEST, histories=other)
     assert not fits

@@ -113,7 +113,8 @@ class Hop:
     def weights_after(self, weights: Tensor) -> Tensor:
         """How much sources count, where targets count `weights`: by squares along every way.
 
-        That is ``sum_i P_ir^2`` without the mixed terms of different ways from r to i.
+        That is ``sum_i P_ir^2`` without the mixed terms of different ways from r to i. By the
+        recurrence of the polynomials ``w_k = 4 (M o M)^T w_{k-1} + w_{k-2}``.
 
         Parameters
         ----------
@@ -127,13 +128,17 @@ class Hop:
         """
         if self.matrix is None or self.order == 0:
             return torch.nn.functional.pad(weights, (0, self.n_source - len(weights)))
-        for _ in range(self.order):
-            parts = weights[self.matrix.rows]
-            if self.matrix.values is not None:
-                parts = parts * self.matrix.values.detach().to(parts.dtype).square()
-            zeros = weights.new_zeros(self.n_source)
-            weights = zeros.index_add(0, self.matrix.indices, parts)
-        return weights
+        before, now = weights, self._squares_after(weights)
+        for _ in range(self.order - 1):
+            before, now = now, 4 * self._squares_after(now) + before
+        return now
+
+    def _squares_after(self, weights: Tensor) -> Tensor:
+        matrix = cast(SparseMatrix, self.matrix)
+        parts = weights[matrix.rows]
+        if matrix.values is not None:
+            parts = parts * matrix.values.detach().to(parts.dtype).square()
+        return weights.new_zeros(self.n_source).index_add(0, matrix.indices, parts)
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,10 @@ from graphembed.optim._state_checks import (
     expect,
     expect_keys,
     expect_tensor,
+    factor_dtype,
     is_count,
     is_interval,
+    is_number,
 )
 
 
@@ -27,6 +29,7 @@ class Saved:
     interval: tuple[float, int]
     damping: dict[str, Any] | None
     generator: Tensor | None
+    left_out: list[Tensor]
     blocks: dict[str, Block]
 
 
@@ -48,6 +51,11 @@ def save_blocks(blocks: Mapping[str, Block], model: nn.Module) -> dict[str, Any]
     names = {id(p): name for name, p in model.named_parameters()}
     saved = {}
     for key, block in blocks.items():
+        if any(id(parameter) not in names for parameter in block.parameters):
+            raise RuntimeError(
+                f"KFAC.state_dict: layer {key!r} has other parameters than when its block was "
+                "made: make a new KFAC after exchanging a layer"
+            )
         weights = [names[id(weight)] for weight in block.weights]
         bias = None if block.bias is None else names[id(block.bias)]
         saved[key] = {"weights": weights, "bias": bias, **block.state()}
@@ -55,7 +63,13 @@ def save_blocks(blocks: Mapping[str, Block], model: nn.Module) -> dict[str, Any]
 
 
 def read(
-    state: Any, model: nn.Module, layers: Iterable[str], method: str, block_size: int
+    state: Any,
+    model: nn.Module,
+    layers: Iterable[str],
+    method: str,
+    block_size: int,
+    *,
+    follows: bool,
 ) -> Saved:
     """Check a checkpoint against a model, and make the blocks of it; nothing else is changed.
 
@@ -69,6 +83,8 @@ def read(
         Names of its layers that have blocks.
     method, block_size
         Options of the engine that is to go on.
+    follows : bool
+        Whether its damping is a `LevenbergMarquardt`.
 
     Returns
     -------
@@ -80,7 +96,8 @@ def read(
             "KFAC.load_state_dict: state must be a dict from KFAC.state_dict(), got "
             f"{type(state).__name__}"
         )
-    expect_keys(state, ("n_steps", "interval", "damping", "generator", "blocks"), "the state")
+    fields = ("n_steps", "interval", "damping", "generator", "left_out", "blocks")
+    expect_keys(state, fields, "the state")
     n_steps, interval, saved = state["n_steps"], state["interval"], state["blocks"]
     expect(is_count(n_steps), "n_steps", "an int >= 0", n_steps)
     expect(is_interval(interval), "interval", "a number >= 1 and an int >= 0", interval)
@@ -102,12 +119,16 @@ def read(
         if t is not None
     }
     expect(len(dtypes) <= 1, "blocks", "of one dtype", ", ".join(sorted(map(str, dtypes))))
-    _expect_damping(state["damping"], blocks)
+    wanted = {factor_dtype(p.dtype) for p in model.parameters()}
+    for dtype in dtypes - wanted:
+        expect(False, "blocks", f"of {' or '.join(sorted(map(str, wanted)))}", dtype)
+    _expect_damping(state["damping"], blocks, follows)
     return Saved(
         n_steps,
         (float(interval[0]), interval[1]),
         state["damping"],
         _draws(state["generator"], model),
+        _left_out(state["left_out"], model),
         blocks,
     )
 
@@ -185,7 +206,9 @@ def _expect_factors(where: str, state: Mapping[str, Any], block: Block) -> None:
     )
     inverted = state["inverted"]
     is_pair = isinstance(inverted, (list, tuple)) and len(inverted) == 2
-    expect(inverted is None or is_pair, f"{where}: inverted", "None or a pair", inverted)
+    is_pair = is_pair and is_count(inverted[0]) and is_number(inverted[1])
+    wish = "None or an int and a number"
+    expect(inverted is None or is_pair, f"{where}: inverted", wish, inverted)
     a: Any = block.a
     g_shape = (block.g.n_blocks, block.g.block_size, block.g.block_size)
     a_shape: Shape = (None, block.d_in)
@@ -195,8 +218,12 @@ def _expect_factors(where: str, state: Mapping[str, Any], block: Block) -> None:
     has_none = state["n_updates"] == 0
     expect_keys(state["a"], a.state(), f"{where}: a")
     expect_keys(state["g"], block.g.state(), f"{where}: g")
-    expect_tensor(f"{where}: a: {a_name}", state["a"][a_name], a_shape, may_be_none=has_none)
-    expect_tensor(f"{where}: g: value", state["g"]["value"], g_shape, may_be_none=has_none)
+    for factor, name, shape in (("a", a_name, a_shape), ("g", "value", g_shape)):
+        value, place = state[factor][name], f"{where}: {factor}: {name}"
+        if has_none:
+            expect(value is None, place, "None, as there were no updates", value)
+        else:
+            expect_tensor(place, value, shape)
     if block.method == "dual":
         most = state["a"]["max_rows"]
         expect(is_count(most, 1), f"{where}: a: max_rows", "an int >= 1", most)
@@ -207,30 +234,48 @@ def _expect_factors(where: str, state: Mapping[str, Any], block: Block) -> None:
         d_out, d_in = block.d_out, block.d_in
         shapes = {"qa": (d_in, d_in), "qg": (d_out, d_out), "inverse": (d_out, d_in)}
     for field, wanted in (("a_inverse", shapes), ("g_inverse", {"value": g_shape})):
-        if state[field] is not None:
-            expect_keys(state[field], wanted, f"{where}: {field}")
+        found = state[field]
+        if field == "g_inverse" and (block.method == "eigh" or state["a_inverse"] is None):
+            expect(found is None, f"{where}: {field}", "None beside this a_inverse", found)
+        elif found is not None or field == "g_inverse":
+            expect_keys(found, wanted, f"{where}: {field}")
             for name, shape in wanted.items():
-                expect_tensor(f"{where}: {field}: {name}", state[field][name], shape)
+                expect_tensor(f"{where}: {field}: {name}", found[name], shape)
 
 
-def _expect_damping(state: Any, blocks: Mapping[str, Block]) -> None:
+def _expect_damping(state: Any, blocks: Mapping[str, Block], follows: bool) -> None:
     """Check what a `LevenbergMarquardt` has saved."""
-    if state is None:
+    wish = "of a LevenbergMarquardt, as the engine's is" if follows else "None: damping is no state"
+    expect((state is not None) == follows, "damping", wish, state)
+    if not follows:
         return
     expect_keys(state, ("value", "ratio", "before"), "damping")
-    value, before = state["value"], state["before"]
-    is_number = isinstance(value, (int, float)) and value > 0
-    expect(is_number, "damping: value", "a number > 0", value)
+    value, ratio, before = state["value"], state["ratio"], state["before"]
+    expect(is_number(value) and value > 0, "damping: value", "a number > 0", value)
+    is_ratio = ratio is None or isinstance(ratio, (int, float))
+    expect(is_ratio, "damping: ratio", "None or a number", ratio)
     if before is None:
         return
     is_pair = isinstance(before, (list, tuple)) and len(before) == 2
-    expect(is_pair and isinstance(before[1], Mapping), "damping: before", "a pair", before)
+    is_pair = is_pair and isinstance(before[0], (int, float)) and isinstance(before[1], Mapping)
+    expect(is_pair, "damping: before", "a number and a dict", before)
     for key, pair in before[1].items():
         expect(key in blocks, "damping: before", "of the layers in blocks", key)
-        expect(len(pair) == 2, f"damping: before: {key}", "two Tensors", pair)
+        is_pair = isinstance(pair, (list, tuple)) and len(pair) == 2
+        expect(is_pair, f"damping: before: {key}", "two Tensors", pair)
         for tensor in pair:
             shape = (blocks[key].d_out, blocks[key].d_in)
-            expect_tensor(f"damping: before: {key}", tensor, shape, dtypes=None)
+            expect_tensor(f"damping: before: {key}", tensor, shape, of_factor=False)
+
+
+def _left_out(names: Any, model: nn.Module) -> list[Tensor]:
+    """The parameters of these names."""
+    is_list = isinstance(names, (list, tuple)) and all(isinstance(name, str) for name in names)
+    expect(is_list, "left_out", "a list of str", names)
+    known = dict(model.named_parameters())
+    for name in names:
+        expect(name in known, "left_out", "names of the model's parameters", name)
+    return [known[name] for name in names]
 
 
 def _draws(state: Any, model: nn.Module) -> Tensor | None:

@@ -1,6 +1,7 @@
 """From the passes of a model to the factors of its blocks, and to their inverses."""
 
 import weakref
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -25,14 +26,18 @@ class Curvature:
     ----------
     options : Options
         Read anew in every pass.
+    parameters : iterable of Tensor
+        Those of the layers that are recorded.
     """
 
-    def __init__(self, options: Options) -> None:
+    def __init__(self, options: Options, parameters: Iterable[Tensor]) -> None:
         self.blocks: dict[str, Block] = {}
         self.passes = Passes()
         self.interval = float(options.cov_update_freq)
         self.next_update = 0
         self._options = options
+        self._parameters = tuple(parameters)
+        self._fixed: list[Tensor] = []  # in no block, but perhaps later
         self._processes = Processes(options.process_group)
         self._cache = PathCache()
         self._loss_rows = LossRows(options.unlabeled_weight)
@@ -42,6 +47,8 @@ class Curvature:
     def is_due(self, n_steps: int) -> bool:
         """Whether the pass that begins now shall be recorded."""
         if any(block.is_partly_fixed for block in self.blocks.values()):
+            return True
+        if any(parameter.requires_grad for parameter in self._fixed):
             return True
         if self.blocks and all(block.is_frozen for block in self.blocks.values()):
             return False
@@ -68,11 +75,9 @@ class Curvature:
             return
         parameters = [(site.site.weights or (site.site.bias,))[0] for site in sites]
         if options.fisher == "empirical":  # kept by its graph until the gradients come
-            scale = options.loss_scale() if callable(options.loss_scale) else options.loss_scale
-            made = Pass(parameters, (sites, weights, scale))
+            made = Pass(parameters, (sites, weights, options._scale_now()))
         else:
             made = Pass(parameters, self._take(sites, weights, loss_rows, output))
-            self.passes.add(made)
         kept_by = weakref.ref(self.passes)
 
         def note(_: Tensor) -> None:
@@ -134,6 +139,7 @@ class Curvature:
             longest = max(options.cov_update_freq, _LONGEST_INTERVAL)
             self.interval = min(self.interval * options.interval_growth, longest)
             self.next_update = n_steps + round(self.interval)
+            self._fixed = [p for p in self._without_block() if not p.requires_grad]
         for block in self.blocks.values():
             if block.n_updates and (
                 block.a_inverse is None or n_steps % options.inv_update_freq == 0
@@ -186,7 +192,16 @@ class Curvature:
         self.blocks[name] = block
         return block
 
+    def _without_block(self) -> list[Tensor]:
+        known = {p for block in self.blocks.values() for p in block.parameters}
+        return [p for p in self._parameters if p not in known]
+
     # -- For checkpoints -----------------------------------------------------------------------
+
+    def left_out(self) -> list[Tensor]:
+        """Parameters of the layers that passes have given no block, although they are trained."""
+        fixed = set(self._fixed)
+        return [p for p in self._without_block() if p not in fixed]
 
     def draws_state(self) -> Tensor | None:
         """State of the generator of targets; None before the first draw."""
@@ -197,9 +212,12 @@ class Curvature:
         blocks: dict[str, Block],
         interval: tuple[float, int],
         draws_state: Tensor | None,
+        left_out: Iterable[Tensor],
     ) -> None:
         """Go on from other factors; passes that were not used are forgotten."""
         self.blocks = blocks
+        others = set(left_out)
+        self._fixed = [p for p in self._without_block() if p not in others]
         self.interval, self.next_update = interval
         self._generator, self._generator_state = None, draws_state
         self.passes.clear()

@@ -1,5 +1,6 @@
 """Damping that follows how well the quadratic model predicts the loss."""
 
+import weakref
 from collections.abc import Mapping
 from typing import Any
 
@@ -31,7 +32,8 @@ class LevenbergMarquardt:
 
     Notes
     -----
-    Dropout and mini-batches make the losses noisy, and rho with them. O(parameters) memory.
+    Dropout and mini-batches make the losses noisy, and rho with them. O(parameters) memory. It
+    belongs to the first `KFAC` it is given to: another training needs another one.
     """
 
     def __init__(
@@ -73,6 +75,32 @@ class LevenbergMarquardt:
         self.highest = highest
         self.ratio: float | None = None
         self._before: tuple[float, dict[str, tuple[Tensor, Tensor]]] | None = None
+        self._owner: weakref.ref[Any] | None = None
+
+    def claim(self, owner: object) -> None:
+        """Belong to an engine, and to no other one.
+
+        Parameters
+        ----------
+        owner : object
+            The engine; not kept alive.
+
+        Raises
+        ------
+        ValueError
+            If it belongs to another one.
+        """
+        known = owner if self._owner is None else self._owner()
+        is_used = self._before is not None or self.ratio is not None
+        if known is not owner and (known is not None or is_used):
+            raise ValueError(
+                "KFAC: damping must be a LevenbergMarquardt of its own, got that of "
+                "another one: make a new one"
+            )
+        self._owner = weakref.ref(owner)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_owner": None, "_before": None}  # a copy belongs to no engine
 
     def __call__(self, step: int) -> float:
         """Return lambda, whatever the step."""

@@ -1,7 +1,7 @@
 """What the user of an engine is warned of, once, when the first factors are there."""
 
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from torch import Tensor, nn
 
@@ -10,7 +10,7 @@ from graphembed.optim._options import Skipped
 
 
 class Doubts:
-    """Parameters without a site, and rows of the output that the loss does not look at.
+    """Parameters without a site, unknown layers, and rows that the loss does not look at.
 
     Parameters
     ----------
@@ -18,10 +18,19 @@ class Doubts:
         The model.
     skipped : Skipped
         Layers and parameters of which nobody wants to hear.
+    unknown : dict of Module to str
+        Layers that mix rows in a way that is not known, and their names.
     """
 
-    def __init__(self, model: nn.Module, skipped: Skipped) -> None:
+    def __init__(
+        self, model: nn.Module, skipped: Skipped, unknown: Mapping[nn.Module, str]
+    ) -> None:
         self._model = model
+        self._unknown = [
+            f"{name or 'the model'} ({type(module).__name__})"
+            for module, name in unknown.items()
+            if not skipped.layer(name, module)
+        ]
         self._skipped = skipped
         self._is_told = False
         self._without_gradient = (0, 0)
@@ -44,7 +53,7 @@ class Doubts:
         ]
 
     def tell(self, blocks: Iterable[Block]) -> None:
-        """Warn the caller of the caller, if it has not been done."""
+        """Warn the caller of `KFAC.step`, if it has not been done."""
         if self._is_told:
             return
         self._is_told = True
@@ -64,12 +73,19 @@ class Doubts:
             warnings.warn(
                 "KFAC leaves the gradients of these parameters as they are, since no linear site "
                 f"has them: {', '.join(others)}",
-                stacklevel=3,
+                stacklevel=5,
+            )
+        if self._unknown:
+            warnings.warn(
+                "KFAC does not know how these layers mix rows, so that inside and before them all "
+                f"rows count alike: {', '.join(self._unknown)}; see "
+                "graphembed.optim.register_layer",
+                stacklevel=5,
             )
         n_without, n_rows = self._without_gradient
         if 2 * n_without > n_rows:
             warnings.warn(
                 f"KFAC: the loss has no gradient at {n_without} of {n_rows} rows of the output: if "
                 "it is a mean over some rows, set rows to them",
-                stacklevel=3,
+                stacklevel=5,
             )

@@ -73,6 +73,24 @@ def find_layer(module: nn.Module) -> tuple[Sites, tuple[nn.Module, ...]] | None:
     return partial(sites, module), outputs(module)
 
 
+def propagates(module: nn.Module) -> bool:
+    """Whether a module of PyG that is not known mixes rows in a way of its own.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        For which `find_layer` has found nothing.
+
+    Returns
+    -------
+    bool
+        True for its convolutions, and for what is derived from them.
+    """
+    return any(
+        cls.__module__.startswith("torch_geometric.nn.conv.") for cls in type(module).__mro__
+    )
+
+
 def _itself(module: Any) -> tuple[nn.Module, ...]:
     return (module,)
 

@@ -17,7 +17,10 @@ Schedule = float | Callable[[int], float]
 
 @dataclass(eq=False, repr=False)
 class Options:
-    """The parameters of `KFAC`, which describes them, as attributes that may be set anew."""
+    """The parameters of `KFAC`, which describes them, as attributes.
+
+    Those in `AT_EVERY_STEP` may be set anew, and are checked then.
+    """
 
     model: nn.Module
     lr: Schedule | None = None
@@ -43,12 +46,13 @@ class Options:
     process_group: Any = None
 
     def __post_init__(self) -> None:
-        wishes = {
-            name: wish
-            for name, wish in _CONSTRAINTS.items()
-            if not (name in _SCHEDULES and callable(getattr(self, name)))  # checked by their use
-        }
-        check_params(self, wishes, owner="KFAC")
+        if not isinstance(self.model, nn.Module):
+            raise TypeError(
+                "KFAC: model must be a torch.nn.Module, not its parameters, got "
+                f"{type(self.model).__name__}"
+            )
+        for name in _CONSTRAINTS:
+            _check(name, getattr(self, name))
         if self.fisher == "empirical" and self.unlabeled_weight > 0:
             raise ValueError(
                 'KFAC: fisher="empirical" sees no gradients of unlabelled rows: unlabeled_weight '
@@ -63,19 +67,49 @@ class Options:
                 f"KFAC: trace_rule must be a TraceRule or None, got {self.trace_rule!r}"
             )
         self.skip = tuple(self.skip)
+        self._is_made = True
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if self.__dict__.get("_is_made") and name in self.__dataclass_fields__:
+            if name not in AT_EVERY_STEP:
+                raise AttributeError(
+                    f"KFAC: {name} cannot be set anew, only {', '.join(AT_EVERY_STEP)}: make a new "
+                    "KFAC"
+                )
+            if name != "rows":  # which are checked by the next pass
+                _check(name, value)
+        super().__setattr__(name, value)
 
     def _at(self, name: str, n_steps: int) -> Any:
         """An option that may be a schedule: its value after some steps, which is checked."""
         given = getattr(self, name)
+        return _given(name, given(n_steps), f"step {n_steps}") if callable(given) else given
+
+    def _penalty_of(self, parameter: str) -> Any:
+        """`weight_decay` of a parameter, which is checked."""
+        given = self.weight_decay
         if not callable(given):
             return given
-        value = given(n_steps)
-        if not _CONSTRAINTS[name].holds(value):
-            raise ValueError(
-                f"KFAC: {name} must be {_CONSTRAINTS[name].wish}, got {value!r} from its schedule "
-                f"at step {n_steps}"
-            )
-        return value
+        return _given("weight_decay", given(parameter), f"parameter {parameter!r}")
+
+    def _scale_now(self) -> Any:
+        """`loss_scale` of this pass, which is checked."""
+        given = self.loss_scale
+        return _given("loss_scale", given(), "this pass") if callable(given) else given
+
+
+def _check(name: str, value: Any) -> None:
+    if not (name in _SCHEDULES and callable(value)):  # what they give is checked
+        check_params({name: value}, {name: _CONSTRAINTS[name]}, owner="KFAC")
+
+
+def _given(name: str, value: Any, place: str) -> Any:
+    constraint = float_in(0, 1e30) if name == "lr" else _CONSTRAINTS[name]  # 0: to warm up
+    if not constraint.holds(value):
+        raise ValueError(
+            f"KFAC: {name} must be {constraint.wish}, got {value!r} from its schedule at {place}"
+        )
+    return value
 
 
 class Skipped:
@@ -88,7 +122,7 @@ class Skipped:
     """
 
     def __init__(self, patterns: Iterable[str]) -> None:
-        self._patterns = tuple(re.compile(pattern) for pattern in patterns)
+        self._patterns = tuple(map(_compiled, patterns))
 
     def layer(self, name: str, module: nn.Module) -> bool:
         """Whether a layer is meant."""
@@ -99,6 +133,28 @@ class Skipped:
         return any(pattern.search(text) for pattern in self._patterns)
 
 
+def _compiled(pattern: Any) -> re.Pattern[str]:
+    if not isinstance(pattern, str):
+        raise TypeError(f"KFAC: skip must be an iterable of str, got {pattern!r} in it")
+    try:
+        return re.compile(pattern)
+    except re.error as error:
+        raise ValueError(
+            f"KFAC: skip must have regular expressions, got {pattern!r}: {error}"
+        ) from error
+
+
+AT_EVERY_STEP = (
+    "rows",
+    "lr",
+    "damping",
+    "ema",
+    "inv_update_freq",
+    "kl_clip",
+    "weight_decay",
+    "loss_scale",
+    "interval_growth",
+)
 _SCHEDULES = ("lr", "damping", "ema", "kl_clip", "weight_decay", "loss_scale")
 _CONSTRAINTS = {
     "lr": optional(float_in(0, 1e30, "right")),

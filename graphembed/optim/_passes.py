@@ -50,12 +50,8 @@ class Passes:
         """Begin another step."""
         self._kept.clear()
 
-    def add(self, made: Pass) -> None:
-        """Keep a pass."""
-        self._kept.append(made)
-
     def note_backward(self, made: Pass) -> None:
-        """Called when gradients come to the output of a pass; passes not kept so far are kept."""
+        """Called when gradients come to the output of a pass; that pass is kept from then on."""
         made.task = torch._C._current_graph_task_id()
         earlier = [p for p in self._kept if p is not made and p.task not in (None, made.task)]
         if earlier and all(_is_zero(w) for p in earlier for w in p.parameters):

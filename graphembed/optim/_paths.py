@@ -136,8 +136,8 @@ def trace(calls: Sequence[Call], loss_rows: SparseMatrix, cache: PathCache) -> l
 
     The layers are taken for a chain in the order of their calls, with linear maps in between that
     act on every row alone. Where the numbers of rows show that they are none (a readout, a model
-    of two branches), the paths are given up from there on; where they become too many or too large,
-    weights of rows take their place.
+    of two branches), or where a layer mixes rows in an unknown way, the paths are given up from
+    there on; where they become too many or too large, weights of rows take their place.
 
     Parameters
     ----------
@@ -159,6 +159,9 @@ def trace(calls: Sequence[Call], loss_rows: SparseMatrix, cache: PathCache) -> l
     for call in reversed(calls):
         if hops is not None:
             ways = cache.before(hops, ways)
+        if call.sites is None:
+            ways, hops = Ways(), ()
+            continue
         if call.n_returned != ways.n_rows:
             ways = Ways()
         layer = call.sites(*call.args, **call.kwargs)
@@ -232,7 +235,7 @@ def input_rows(call: SiteCall, approx: str, cache: PathCache, dtype: torch.dtype
 
     if any(_takes_gradient(x) for x in inputs):
         return make(), squares
-    versions = tuple(x._version if isinstance(x, Tensor) else 0 for x in inputs)
+    versions = tuple(map(_version, inputs))
     key = ("rows", site.bias is None, versions, hops if None in pulled else ())
     return cache.get(key, (*pulled, *inputs, q), make), squares
 
@@ -290,6 +293,12 @@ def _row_map(
         ("map", approx), ways.paths or (ways.weights,), make
     )
     return result
+
+
+def _version(x: Any) -> int:
+    """How often the values of rows have been changed in place."""
+    values = x.values if isinstance(x, SparseMatrix) else x
+    return 0 if values is None else int(values._version)
 
 
 def _takes_gradient(x: Any) -> bool:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.autograd.graph import get_gradient_edge
 
 from graphembed.nn import Dropout
-from graphembed.optim._layers import Sites, find_layer
+from graphembed.optim._layers import Sites, find_layer, propagates
 
 
 @dataclass
@@ -25,10 +25,10 @@ class Output:
 
 @dataclass
 class Call:
-    """One call of a layer."""
+    """One call of a layer; without sites, of one that mixes rows in an unknown way."""
 
     name: str
-    sites: Sites
+    sites: Sites | None
     n_returned: int
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
@@ -88,7 +88,7 @@ class Recorder:
         done: Callable[[Any, list[Call]], None],
         keep_gradients: bool,
     ) -> None:
-        self.layers = _layers_of(model, skip)
+        self.layers, self.unknown = _layers_of(model, skip)
         if not self.layers:
             raise ValueError(
                 "KFAC: the model has no layer with linear sites (torch.nn.Linear, graphembed's "
@@ -113,6 +113,8 @@ class Recorder:
                 self._watch(module, "_keep_output")
         for module in self.layers:
             self._watch(module, "_keep_call", with_kwargs=True)
+        for module in self.unknown:
+            self._watch(module, "_keep_break")
         self._watch(model, "_end")
 
     def _watch(self, module: nn.Module, method: str, **options: bool) -> None:
@@ -165,6 +167,9 @@ class Recorder:
             call.results[output] = self._results.pop(output, [])
         self._calls.append(call)
 
+    def _keep_break(self, module: nn.Module, *_: Any) -> None:
+        self._calls.append(Call(self.unknown[module], None, 0, (), {}))
+
     def _undropped(self, x: Any) -> Any:
         """What a dropout layer was given, if it has made x."""
         if isinstance(x, tuple):
@@ -179,13 +184,20 @@ class Recorder:
         self._done(out, calls)
 
 
-def _layers_of(model: nn.Module, skip: Callable[[str, nn.Module], bool]) -> dict[nn.Module, Any]:
-    """The layers with sites; parts of such a layer belong to it."""
+def _layers_of(
+    model: nn.Module, skip: Callable[[str, nn.Module], bool]
+) -> tuple[dict[nn.Module, Any], dict[nn.Module, str]]:
+    """The layers with sites, whose parts belong to them, and those that mix rows unknown to us."""
     layers: dict[nn.Module, Any] = {}
+    unknown: dict[nn.Module, str] = {}
     inside: set[nn.Module] = set()
     for name, module in model.named_modules():
         found = None if module in inside else find_layer(module)
         if found is None:
+            if module not in inside and propagates(module):
+                unknown[module] = name
+                if skip(name, module):
+                    inside.update(module.modules())
             continue
         inside.update(module.modules())
         if not skip(name, module):
@@ -195,4 +207,4 @@ def _layers_of(model: nn.Module, skip: Callable[[str, nn.Module], bool]) -> dict
                     "turn its edges round, edge_index.flip(0), or name it in skip"
                 )
             layers[module] = (name, found)
-    return layers
+    return layers, unknown

@@ -1,5 +1,6 @@
 """Checks of what a checkpoint holds: every error names the place, the wish and the fact."""
 
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -8,6 +9,17 @@ from torch import Tensor, nn
 
 Shape = tuple[int | None, ...]
 _DTYPES = (torch.float32, torch.float64)
+
+
+def factor_dtype(dtype: torch.dtype) -> torch.dtype:
+    """That of the factors of a model of some dtype."""
+    return torch.float64 if dtype == torch.float64 else torch.float32
+
+
+def is_number(value: Any) -> bool:
+    """Whether a value is a finite number."""
+    is_real = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return is_real and math.isfinite(value)
 
 
 def is_count(value: Any, low: int = 0) -> bool:
@@ -19,7 +31,7 @@ def is_interval(value: Any) -> bool:
     """Whether a value is an interval between updates and the step of the next one."""
     if not (isinstance(value, (list, tuple)) and len(value) == 2):
         return False
-    return isinstance(value[0], (int, float)) and value[0] >= 1 and is_count(value[1])
+    return is_number(value[0]) and value[0] >= 1 and is_count(value[1])
 
 
 def expect_keys(state: Any, wanted: Iterable[str], where: str) -> None:
@@ -38,20 +50,18 @@ def expect_tensor(
     value: Any,
     shape: Shape,
     *,
-    may_be_none: bool = False,
-    dtypes: tuple[torch.dtype, ...] | None = _DTYPES,
+    of_factor: bool = True,
 ) -> None:
     """Check that a part of the state is a Tensor; None in a shape is any number."""
-    if value is None and may_be_none:
-        return
     wish = f"a Tensor of shape {tuple('m' if n is None else n for n in shape)}"
     expect(isinstance(value, Tensor), where, wish, value)
     fits = value.dim() == len(shape) and all(
         n is None or n == m for n, m in zip(shape, value.shape, strict=True)
     )
     expect(fits, where, wish, tuple(value.shape))
-    if dtypes is not None:
-        expect(value.dtype in dtypes, where, "of float32 or float64", value.dtype)
+    if of_factor:
+        expect(value.dtype in _DTYPES, where, "of float32 or float64", value.dtype)
+        expect(bool(value.isfinite().all()), where, "of finite numbers", value)
 
 
 def expect(is_right: bool, where: str, wish: Any, value: Any) -> None:

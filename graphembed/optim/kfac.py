@@ -46,7 +46,8 @@ class KFAC(Options):
         Decay of the running averages of A and G at every update; as a callable, of the step. The
         first update counts whole.
     cov_update_freq : int, default=1
-        Steps between the first updates of the factors; see `interval_growth`.
+        Steps between updates of the factors, before `interval_growth`: with 10, and growth 1.5,
+        they come at the steps 0, 15 and 37.
     inv_update_freq : int, default=1
         Steps between updates of the inverses, which are made only where factors or damping have
         changed; the first is made at once.
@@ -87,8 +88,9 @@ class KFAC(Options):
     trace_rule : TraceRule, optional
         Which blocks are updated at all, and which never again.
     interval_growth : float, default=1.5
-        Factor of `cov_update_freq` after every update, up to a hundred steps: curvature changes
-        most in the first steps, 11 updates fall to the first 200. 1: always the same.
+        Factor of `cov_update_freq` after every update, from the first on, up to a hundred steps:
+        curvature changes most in the first steps, 11 updates fall to the first 200. 1: always the
+        same.
     seed : int, default=0
         Of the drawn targets. Torch's own generators are left alone.
     process_group : optional
@@ -97,6 +99,9 @@ class KFAC(Options):
 
     Notes
     -----
+    The attributes `rows`, `lr`, `damping`, `ema`, `inv_update_freq`, `kl_clip`, `weight_decay`,
+    `loss_scale` and `interval_growth` are read anew in every pass or step and may be set between.
+
     A: O(m d_in^2) time and O(d_in^2) memory for m rows ("dual": O(m^2 d_in) and O(m d_in); "thor":
     O(m d_in block_size) and O(d_in block_size)); G: O(n d_out^2).
 
@@ -113,7 +118,8 @@ class KFAC(Options):
     Layers are taken for a chain in the order of their calls, with maps of single rows in between.
     A model that is none (``conv1(x) + conv2(x)``, rows permuted, or propagated by hand, between
     layers; a layer named in `skip` above others) still trains, but its factors are not those of
-    the Fisher information, and only different numbers of rows are noticed.
+    the Fisher information, and only different numbers of rows are noticed. Inside and before
+    convolutions of PyG that are not known all rows count alike, and a warning names them.
 
     A pass counts if its gradients are there at the step: those of a step left out by a gradient
     scaler do not, nor does a pass that is not finite, whatever becomes of its gradients. Of several
@@ -134,10 +140,9 @@ class KFAC(Options):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        self._claim_damping()
         skipped = Skipped(self.skip)
         self.n_steps = 0
-        self._curvature = Curvature(self)
-        self._doubts = Doubts(self.model, skipped)
         self._recorder = Recorder(
             self.model,
             skip=skipped.layer,
@@ -145,10 +150,24 @@ class KFAC(Options):
             done=self._observe,
             keep_gradients=self.fisher == "empirical",
         )
+        self._doubts = Doubts(self.model, skipped, self._recorder.unknown)
+        parameters = [p for layer in self._recorder.layers for p in layer.parameters()]
+        self._curvature = Curvature(self, parameters)
         self._optimizer: torch.optim.Optimizer | None = None
         self._attached: Any = None
         self._penalties: Callable[[], Iterator[tuple[Tensor, float]]] = self._named_penalties
         self._last: dict[str, Any] = {}
+        self._is_closed = False
+
+    def _claim_damping(self) -> LevenbergMarquardt | None:
+        """The damping that follows this training; None if it is a number or a schedule."""
+        if not isinstance(self.damping, LevenbergMarquardt):
+            return None
+        self.damping.claim(self)
+        return self.damping
+
+    def __getstate__(self) -> dict[str, Any]:
+        raise TypeError("a KFAC cannot be pickled or copied: use state_dict()")
 
     def _is_due(self) -> bool:
         return self._curvature.is_due(self.n_steps)
@@ -177,28 +196,51 @@ class KFAC(Options):
         Raises
         ------
         RuntimeError
-            If the model has not been called in training mode before the first step.
+            If the model has not been called in training mode before the first step, after `close`,
+            or while it is attached to an optimizer, whose step calls it.
         """
-        follows = self.damping if isinstance(self.damping, LevenbergMarquardt) else None
-        if follows is not None:
-            if loss is None:
-                raise ValueError("KFAC: damping=LevenbergMarquardt() needs step(loss), got None")
+        if self._attached is not None:
+            raise RuntimeError(
+                "KFAC.step: it is attached to an optimizer, whose step() calls it: leave it out"
+            )
+        self._step(loss)
+
+    def _step(self, loss: Tensor | float | None = None) -> None:
+        if self._is_closed:
+            raise RuntimeError("KFAC.step: it has been closed: make a new KFAC")
+        device = next(self.model.parameters()).device
+        with torch.autocast(device.type, enabled=False):
+            self._precondition(loss)
+
+    def _precondition(self, loss: Tensor | float | None) -> None:
+        follows = self._claim_damping()
+        if follows is not None and loss is None:
+            raise ValueError("KFAC: damping=LevenbergMarquardt() needs step(loss), got None")
+        limit = self._at("kl_clip", self.n_steps)
+        lr = None if limit is None else self._at("lr", self.n_steps)
+        if limit is not None and lr is None and self._optimizer is None:
+            raise ValueError("KFAC: kl_clip needs lr, got None: give lr, attach(), or kl_clip=None")
+        penalties = list(self._penalties())
+        if follows is not None and loss is not None:
             follows.look(loss, self._curvature.blocks)
         self._curvature.update(self.n_steps)
         if not self.blocks:
             raise RuntimeError(
-                "KFAC.step needs a pass of the model in training mode, with gradients, before it"
+                "KFAC.step needs a pass of the model in training mode, called as model(...), not "
+                "by its parts, and the backward pass from its output before it"
             )
         self._doubts.tell(self.blocks)
         if follows is not None and loss is not None:
             follows.note(self.n_steps, loss, self._curvature.blocks)
-        self._add_penalty()
+        for parameter, factor in penalties:
+            if factor and parameter.grad is not None:
+                parameter.grad.add_(parameter.detach(), alpha=factor)
         pairs = []
         for block in self.blocks:
             gradient = block.gradient()
             if gradient is not None and block.a_inverse is not None:
                 pairs.append((block, gradient, block.precondition(gradient)))
-        scale = self._trust_region(pairs)
+        scale = None if limit is None else self._trust_region(pairs, limit, lr)
         for block, _, value in pairs:
             block.write(value, scale)
         self._last = {"pairs": pairs, "scale": scale}
@@ -213,33 +255,57 @@ class KFAC(Options):
         Parameters
         ----------
         optimizer : torch.optim.Optimizer
-            Of the model's parameters; its ``step`` must be called without a closure.
+            Of the model's parameters, without a penalty of its own; its ``step`` must be called
+            without a closure.
 
         Returns
         -------
         KFAC
             Itself.
+
+        Raises
+        ------
+        ValueError
+            If the optimizer has none of the model's parameters, or a penalty.
         """
         if isinstance(self.damping, LevenbergMarquardt):
             raise ValueError(
                 "KFAC.attach: damping=LevenbergMarquardt() needs the loss: call step(loss) yourself"
             )
         if self._attached is not None:
-            raise RuntimeError("KFAC.attach: it is attached already: close() it first")
+            raise RuntimeError("KFAC.attach: it is attached already: close() it and make a new one")
+        if self._is_closed:
+            raise RuntimeError("KFAC.attach: it has been closed: make a new KFAC")
+        held = {p for group in optimizer.param_groups for p in group["params"]}
+        if held.isdisjoint(self.model.parameters()):
+            raise ValueError("KFAC.attach: optimizer must have parameters of the model, got none")
+        for group in optimizer.param_groups:
+            if group.get("weight_decay"):
+                raise ValueError(
+                    "KFAC.attach: optimizer must have weight_decay=0, got "
+                    f"{group['weight_decay']!r}: give weight_decay to KFAC, which preconditions "
+                    "the penalty, too"
+                )
         self._optimizer = optimizer
         self._attached = optimizer.register_step_pre_hook(self._before_step)
         return self
 
-    def _before_step(self, optimizer: torch.optim.Optimizer, *_: Any) -> None:
+    def _before_step(self, optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> None:
+        if any(callable(value) for value in (*args[1:], *kwargs.values())):
+            raise RuntimeError(
+                "KFAC: an optimizer that it is attached to takes no closure: compute the gradients "
+                "before step(), or use KFACSGD"
+            )
         if getattr(optimizer, "grad_scale", None) is not None:  # it would unscale them itself
             raise RuntimeError(
                 "KFAC: a fused optimizer gets scaled gradients from a GradScaler: call "
                 "scaler.unscale_(optimizer) before scaler.step(optimizer), or say fused=False"
             )
-        self.step()
+        self._step()
 
     def close(self) -> None:
-        """Remove all hooks from the model and the optimizer."""
+        """Remove all hooks from the model and the optimizer; no step follows."""
+        self._is_closed = True
         self._recorder.close()
         if self._attached is not None:
             self._attached.remove()
@@ -251,39 +317,30 @@ class KFAC(Options):
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _add_penalty(self) -> None:
-        for parameter, factor in self._penalties():
-            if factor and parameter.grad is not None:
-                parameter.grad.add_(parameter.detach(), alpha=factor)
-
     def _named_penalties(self) -> Iterator[tuple[Tensor, float]]:
         """Every parameter and its part of the L2 penalty."""
-        decay = self.weight_decay
-        if callable(decay) or decay > 0:
+        if self.weight_decay:
             for name, parameter in self.model.named_parameters():
-                yield parameter, decay(name) if callable(decay) else decay
+                yield parameter, self._penalty_of(name)
 
-    def _trust_region(self, pairs: list[tuple[Block, Tensor, Tensor]]) -> Tensor | None:
+    def _trust_region(
+        self, pairs: list[tuple[Block, Tensor, Tensor]], limit: float, lr: float | None
+    ) -> Tensor | None:
         """Nu = min(1, sqrt(kl_clip / (lr^2 <v, V>))) (Ba et al. 2017, section 5)."""
-        limit = self._at("kl_clip", self.n_steps)
-        if limit is None or not pairs:
+        if not pairs:
             return None
         total: Any = None
         for block, gradient, value in pairs:
             product = torch.dot(value.flatten(), gradient.to(value.dtype).flatten())
-            product.mul_(self._rate(block) ** 2 / limit)
+            product.mul_((self._rate(block) if lr is None else float(lr)) ** 2 / limit)
             total = product if total is None else total.add_(product)
         scale: Tensor = total.clamp_(min=1).rsqrt_()
         return scale
 
     def _rate(self, block: Block) -> float:
         """Step size of a block: of the optimizer, the largest that its parameters have."""
-        if self.lr is not None:
-            return float(self.lr(self.n_steps) if callable(self.lr) else self.lr)
-        if self._optimizer is None:
-            raise ValueError("KFAC: kl_clip needs lr, got None: give lr, attach(), or kl_clip=None")
         mine = set(block.parameters)
-        groups = self._optimizer.param_groups
+        groups: Any = self._optimizer and self._optimizer.param_groups
         return max((float(g["lr"]) for g in groups if not mine.isdisjoint(g["params"])), default=0)
 
     # -- To look at ----------------------------------------------------------------------------
@@ -297,11 +354,13 @@ class KFAC(Options):
             Numbers, strings and tensors (which are not copied), by the names of the layers.
         """
         follows = self.damping if isinstance(self.damping, LevenbergMarquardt) else None
+        left_out = set(self._curvature.left_out())
         return {
             "n_steps": self.n_steps,
             "interval": (self._curvature.interval, self._curvature.next_update),
             "damping": follows and follows.state_dict(),
             "generator": self._curvature.draws_state(),
+            "left_out": [name for name, p in self.model.named_parameters() if p in left_out],
             "blocks": save_blocks(self._curvature.blocks, self.model),
         }
 
@@ -318,18 +377,19 @@ class KFAC(Options):
         Raises
         ------
         ValueError
-            If a field is missing, or of another kind or shape than this model's; the message names
-            the layer and the field, and nothing has changed.
+            If a field is missing, or of another kind, shape or dtype than this model needs; the
+            message names the layer and the field, and nothing has changed.
         """
         self._restore(self._read(state))
 
     def _read(self, state: Any) -> Saved:
         """What a state says, checked."""
         layers = [name for name, _ in self._recorder.layers.values()]
-        return read(state, self.model, layers, self.method, self.block_size)
+        follows = isinstance(self.damping, LevenbergMarquardt)
+        return read(state, self.model, layers, self.method, self.block_size, follows=follows)
 
     def _restore(self, saved: Saved) -> None:
-        self._curvature.restore(saved.blocks, saved.interval, saved.generator)
+        self._curvature.restore(saved.blocks, saved.interval, saved.generator, saved.left_out)
         self.n_steps = saved.n_steps
         if isinstance(self.damping, LevenbergMarquardt) and saved.damping is not None:
             self.damping.load_state_dict(saved.damping)
@@ -356,7 +416,8 @@ class KFAC(Options):
 
         Notes
         -----
-        Decomposes the factors: O(d^3), and waits for the device.
+        Decomposes the factors: O(d^3), and waits for the device. For it, raw and preconditioned
+        gradients are kept from step to step: twice the memory of the preconditioned parameters.
         """
         return figures(self._last.get("pairs", ()), self._last.get("scale"))
 

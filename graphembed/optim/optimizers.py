@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from graphembed.optim._damping import LevenbergMarquardt
 from graphembed.optim._trace_rule import TraceRule
 from graphembed.optim.kfac import KFAC
 
@@ -16,6 +17,16 @@ class _Preconditioned(torch.optim.Optimizer):  # type: ignore[misc]
     """What the optimizers below share; the other base class moves the parameters."""
 
     preconditioner: KFAC
+
+    @classmethod
+    def _params_of(cls, model: Any, params: Iterable[Any] | None) -> Iterable[Any]:
+        """Groups for the base class."""
+        if not isinstance(model, nn.Module):
+            raise TypeError(
+                f"{cls.__name__}: model must be a torch.nn.Module, not its parameters, got "
+                f"{type(model).__name__}"
+            )
+        return model.parameters() if params is None else params
 
     def _precondition_by(self, model: nn.Module, options: dict[str, Any]) -> None:
         self.preconditioner = KFAC(model, **options)
@@ -42,6 +53,10 @@ class _Preconditioned(torch.optim.Optimizer):  # type: ignore[misc]
         object
             What `closure` returns.
         """
+        if closure is None and isinstance(self.preconditioner.damping, LevenbergMarquardt):
+            raise ValueError(
+                f"{type(self).__name__}: damping=LevenbergMarquardt() needs step(closure), got None"
+            )
         loss = None
         if closure is not None:
             with torch.enable_grad():
@@ -73,7 +88,8 @@ class _Preconditioned(torch.optim.Optimizer):  # type: ignore[misc]
         dict
             For `load_state_dict`.
         """
-        return {**super().state_dict(), "preconditioner": self.preconditioner.state_dict()}
+        own = {"optimizer": type(self).__name__, "preconditioner": self.preconditioner.state_dict()}
+        return {**super().state_dict(), **own}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on where `state_dict` was called.
@@ -83,12 +99,16 @@ class _Preconditioned(torch.optim.Optimizer):  # type: ignore[misc]
         state_dict : dict
             What it has returned.
         """
-        own = dict(state_dict)
-        if "preconditioner" not in own:
-            raise ValueError(
-                f"{type(self).__name__}.load_state_dict: the state has no field 'preconditioner': "
-                "is it of another optimizer?"
-            )
+        own, name = dict(state_dict), type(self).__name__
+        for field in ("optimizer", "preconditioner"):
+            if field not in own:
+                raise ValueError(
+                    f"{name}.load_state_dict: the state has no field {field!r}: is it of another "
+                    "optimizer?"
+                )
+        other = own.pop("optimizer")
+        if other != name:
+            raise ValueError(f"{name}.load_state_dict: the state must be of {name}, got {other!r}")
         saved = self.preconditioner._read(own.pop("preconditioner"))
         super().load_state_dict(own)
         self.preconditioner._restore(saved)
@@ -131,7 +151,7 @@ class KFACSGD(_Preconditioned, torch.optim.SGD):  # type: ignore[misc]
         **options: Any,
     ) -> None:
         super().__init__(
-            model.parameters() if params is None else params,
+            self._params_of(model, params),
             lr=lr,
             momentum=momentum,
             nesterov=nesterov,
@@ -215,7 +235,7 @@ class KFACAdam(_Preconditioned, torch.optim.Adam):  # type: ignore[misc]
         **options: Any,
     ) -> None:
         super().__init__(
-            model.parameters() if params is None else params,
+            self._params_of(model, params),
             lr=lr,
             betas=betas,
             weight_decay=weight_decay,

@@ -141,6 +141,10 @@ def compare(
     known, _ = check_parts(train, test, filter_seen)
     if validation is not None:
         check_same(known, as_interactions(validation, "validation"), "validation")
+    if histories is not None:
+        check_same(known, as_interactions(histories, "histories"), "histories")
+    if items is not None:
+        known.item_index(items)
     inputs = {"item_features": item_features, "validation": validation}
     _check_features(named, item_features, known.n_items)
     for model in named.values():

@@ -68,7 +68,8 @@ def evaluate(
     ------
     ValueError
         If the users or items of model, `train` and `test` are not the same, nobody has a test item,
-        or an argument is out of range.
+        the model was fitted to test interactions, or an argument is out of range. With
+        ``filter_seen=False`` interactions of `train` may come again in `test`.
 
     Notes
     -----

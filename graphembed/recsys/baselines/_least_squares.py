@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from graphembed.recsys._blas import for_blocks
 
+_TURNED = 4096  # vectors turned at a time
 _STEP = 16  # widths that rows are padded to are multiples of it
 _ENTRIES = 2**20  # gathered at a time, for each thread
 
@@ -29,10 +30,12 @@ def solve_rows(
     A row's bits depend on the row alone, not on the other rows.
     """
     n, d = rows.shape[0], others.shape[1]
-    wide = others.astype(np.float64)
-    eigenvalues, basis = np.linalg.eigh(w0 * (wide.T @ wide))
+    turned = np.zeros((len(others) + 1, d))  # the last one is for the places of no entry
+    turned[:-1] = others
+    eigenvalues, basis = np.linalg.eigh(w0 * (turned.T @ turned))
     eigenvalues = np.maximum(eigenvalues, 0.0)
-    turned = np.concatenate([wide @ basis, np.zeros((1, d))])
+    for begin in range(0, len(turned), _TURNED):
+        turned[begin : begin + _TURNED] = turned[begin : begin + _TURNED] @ basis
     widths = -(-np.diff(rows.indptr) // _STEP) * _STEP
     order = np.argsort(widths, kind="stable")
     order = order[np.searchsorted(widths[order], 1) :]  # rows without entries stay 0
