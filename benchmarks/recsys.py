@@ -293,9 +293,8 @@ class ImplicitModel(VectorRecommender):
 
 def make(name: str, params: dict[str, Any], seed: int, n_jobs: int) -> Recommender:
     """A model by name."""
-    library, _, kind = name.rpartition(" ")
-    if library:
-        return ImplicitModel(kind, params, seed, n_jobs)
+    if name.startswith("implicit "):
+        return ImplicitModel(name.removeprefix("implicit "), params, seed, n_jobs)
     more = {"random_state": seed} if name in SEEDED else {}
     kind = name.partition(",")[0]
     return getattr(gr, kind)(**params, **more, n_jobs=n_jobs)  # type: ignore[no-any-return]
