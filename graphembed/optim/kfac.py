@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from graphembed.optim._attached import check_optimizer, check_step, trust_region
 from graphembed.optim._block import Block
 from graphembed.optim._checkpoint import Saved, read, save_blocks
 from graphembed.optim._curvature import Curvature
@@ -240,7 +241,7 @@ class KFAC(Options):
             gradient = block.gradient()
             if gradient is not None and block.a_inverse is not None:
                 pairs.append((block, gradient, block.precondition(gradient)))
-        scale = None if limit is None else self._trust_region(pairs, limit, lr)
+        scale = None if limit is None else trust_region(pairs, limit, lr, self._optimizer)
         for block, _, value in pairs:
             block.write(value, scale)
         self._last = {"pairs": pairs, "scale": scale}
@@ -276,31 +277,13 @@ class KFAC(Options):
             raise RuntimeError("KFAC.attach: it is attached already: close() it and make a new one")
         if self._is_closed:
             raise RuntimeError("KFAC.attach: it has been closed: make a new KFAC")
-        held = {p for group in optimizer.param_groups for p in group["params"]}
-        if held.isdisjoint(self.model.parameters()):
-            raise ValueError("KFAC.attach: optimizer must have parameters of the model, got none")
-        for group in optimizer.param_groups:
-            if group.get("weight_decay"):
-                raise ValueError(
-                    "KFAC.attach: optimizer must have weight_decay=0, got "
-                    f"{group['weight_decay']!r}: give weight_decay to KFAC, which preconditions "
-                    "the penalty, too"
-                )
+        check_optimizer(optimizer, self.model)
         self._optimizer = optimizer
         self._attached = optimizer.register_step_pre_hook(self._before_step)
         return self
 
     def _before_step(self, optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> None:
-        if any(callable(value) for value in (*args[1:], *kwargs.values())):
-            raise RuntimeError(
-                "KFAC: an optimizer that it is attached to takes no closure: compute the gradients "
-                "before step(), or use KFACSGD"
-            )
-        if getattr(optimizer, "grad_scale", None) is not None:  # it would unscale them itself
-            raise RuntimeError(
-                "KFAC: a fused optimizer gets scaled gradients from a GradScaler: call "
-                "scaler.unscale_(optimizer) before scaler.step(optimizer), or say fused=False"
-            )
+        check_step(optimizer, args, kwargs)
         self._step()
 
     def close(self) -> None:
@@ -322,26 +305,6 @@ class KFAC(Options):
         if self.weight_decay:
             for name, parameter in self.model.named_parameters():
                 yield parameter, self._penalty_of(name)
-
-    def _trust_region(
-        self, pairs: list[tuple[Block, Tensor, Tensor]], limit: float, lr: float | None
-    ) -> Tensor | None:
-        """Nu = min(1, sqrt(kl_clip / (lr^2 <v, V>))) (Ba et al. 2017, section 5)."""
-        if not pairs:
-            return None
-        total: Any = None
-        for block, gradient, value in pairs:
-            product = torch.dot(value.flatten(), gradient.to(value.dtype).flatten())
-            product.mul_((self._rate(block) if lr is None else float(lr)) ** 2 / limit)
-            total = product if total is None else total.add_(product)
-        scale: Tensor = total.clamp_(min=1).rsqrt_()
-        return scale
-
-    def _rate(self, block: Block) -> float:
-        """Step size of a block: of the optimizer, the largest that its parameters have."""
-        mine = set(block.parameters)
-        groups: Any = self._optimizer and self._optimizer.param_groups
-        return max((float(g["lr"]) for g in groups if not mine.isdisjoint(g["params"])), default=0)
 
     # -- To look at ----------------------------------------------------------------------------
 

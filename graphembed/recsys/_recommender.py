@@ -20,6 +20,15 @@ from graphembed._validation import (
 )
 from graphembed.exceptions import FileFormatError
 from graphembed.recsys._blas import one_blas_thread
+from graphembed.recsys._ids import (
+    IndexArray,
+    as_interactions,
+    ids_at,
+    is_sequence,
+    positions_of_items,
+    positions_of_users,
+    rows_of,
+)
 from graphembed.recsys._model_files import (
     Layout,
     RecommenderFile,
@@ -30,7 +39,6 @@ from graphembed.recsys._model_files import (
 from graphembed.recsys.interactions import Interactions
 from graphembed.recsys.top_k import top_k
 
-IndexArray = NDArray[np.integer[Any]]
 Ranking = tuple[NDArray[np.int32], NDArray[np.float32]]  # items, -1 where there are none; scores
 
 
@@ -175,12 +183,12 @@ class Recommender(ABC, BaseEstimator):  # type: ignore[misc]  # scikit-learn is 
             {"k": int_at_least(1), "filter_seen": boolean()},
             owner="recommend",
         )
-        candidates = None if items is None else np.unique(self._item_index(items, "items"))
+        candidates = None if items is None else np.unique(positions_of_items(self.train_, items))
         single = False
         if histories is not None:
             if users is not None:
                 raise ValueError("recommend: give users or histories, not both")
-            rows = self._history_rows(histories)
+            rows = rows_of(histories, self.train_.item_ids)
             index, scores = self._top(
                 None,
                 k,
@@ -189,9 +197,9 @@ class Recommender(ABC, BaseEstimator):  # type: ignore[misc]  # scikit-learn is 
                 histories=rows,
             )
         else:
-            single = users is not None and not _is_sequence(users)
+            single = users is not None and not is_sequence(users)
             try:
-                found = self._user_index([users] if single else users)
+                found = positions_of_users(self.train_, [users] if single else users)
             except KeyError as error:
                 if not isinstance(users, tuple):
                     raise
@@ -200,7 +208,7 @@ class Recommender(ABC, BaseEstimator):  # type: ignore[misc]  # scikit-learn is 
                 ) from None
             exclude = self.train_.matrix[found] if filter_seen else None
             index, scores = self._top(found, k, exclude=exclude, candidates=candidates)
-        ids = self._ids_of(index)
+        ids = ids_at(self.train_.item_ids, index)
         return (ids[0], scores[0]) if single else (ids, scores)
 
     def _top(
@@ -258,14 +266,14 @@ class Recommender(ABC, BaseEstimator):  # type: ignore[misc]  # scikit-learn is 
         """
         check_is_fitted(self, "train_")
         check_params({"k": k}, {"k": int_at_least(1)}, owner="similar_items")
-        single = not _is_sequence(items)
-        found = self._item_index([items] if single else items, "items")
+        single = not is_sequence(items)
+        found = positions_of_items(self.train_, [items] if single else items)
         shape = (len(found), self.train_.n_items)
         own = sp.csr_matrix(
             (np.ones(len(found), np.float32), found, np.arange(len(found) + 1)), shape=shape
         )
         index, scores = self._similar(found, own, k)
-        ids = self._ids_of(index)
+        ids = ids_at(self.train_.item_ids, index)
         return (ids[0], scores[0]) if single else (ids, scores)
 
     @abstractmethod
@@ -287,43 +295,6 @@ class Recommender(ABC, BaseEstimator):  # type: ignore[misc]  # scikit-learn is 
             f"{type(self).__name__} scores items without vectors; use recommend, or a model that "
             "has vectors, such as PureSVD, IALS or LightGCN"
         )
-
-    # -- Ids ---------------------------------------------------------------------------------
-
-    def _user_index(self, users: Any) -> IndexArray:
-        if users is None:
-            return np.arange(self.train_.n_users)
-        return self.train_.user_index(users)
-
-    def _item_index(self, items: Any, name: str) -> IndexArray:
-        if not _is_sequence(items):
-            raise ValueError(f"{name} must be a list or an array of ids, got {items!r:.200}")
-        return self.train_.item_index(items)
-
-    def _ids_of(self, index: NDArray[np.int32]) -> NDArray[Any]:
-        item_ids = self.train_.item_ids
-        ids: NDArray[Any] = item_ids[np.maximum(index, 0)]
-        ids[index < 0] = -1 if item_ids.dtype.kind in "iu" else None
-        return ids
-
-    def _history_rows(self, histories: Any) -> sp.csr_matrix:
-        item_ids = self.train_.item_ids
-        if isinstance(histories, Interactions):
-            if not np.array_equal(histories.item_ids, item_ids):
-                raise ValueError(
-                    "histories must have the same items as train, in the same order: align them "
-                    "when they are read"
-                )
-            matrix: sp.csr_matrix = histories.matrix
-            return matrix
-        found = getattr(histories, "shape", type(histories).__name__)
-        if not sp.issparse(histories) or found[1] != len(item_ids):
-            raise ValueError(
-                "histories must be Interactions or a sparse matrix with a column for each of the "
-                f"{len(item_ids)} items of train, got {found}"
-            )
-        rows: sp.csr_matrix = Interactions.from_csr(histories, item_ids=item_ids).matrix
-        return rows
 
     # -- Files -------------------------------------------------------------------------------
 
@@ -398,46 +369,9 @@ class Recommender(ABC, BaseEstimator):  # type: ignore[misc]  # scikit-learn is 
         return model
 
 
-def as_interactions(data: Any, name: str = "train") -> Interactions:
-    """Return Interactions as they are, and those of a sparse matrix.
-
-    Parameters
-    ----------
-    data : Interactions or scipy sparse matrix
-        Users are rows, items are columns.
-    name : str, default="train"
-        What the argument is called.
-
-    Returns
-    -------
-    Interactions
-        With the ids 0, 1, 2, ... if a matrix was given.
-
-    Raises
-    ------
-    TypeError
-        If it is something else.
-    """
-    if isinstance(data, Interactions):
-        return data
-    if sp.issparse(data):
-        return Interactions.from_csr(data)
-    raise TypeError(
-        f"{name} must be Interactions or a scipy sparse matrix of users and items, got "
-        f"{type(data).__name__}: see Interactions.from_frame and from_arrays"
-    )
-
-
 def _subclass(cls: type[Any], name: str) -> Any:
     """A recommender of graphembed by name, if it is a `cls`."""
     from graphembed import recsys  # the package imports this module
 
     kind = getattr(recsys, name, None) if name in recsys.__all__ else None
     return kind if isinstance(kind, type) and issubclass(kind, cls) else None
-
-
-def _is_sequence(ids: Any) -> bool:
-    """Whether these are several ids; a tuple or a str is one."""
-    if isinstance(ids, np.ndarray):
-        return ids.ndim == 1
-    return isinstance(ids, list | range) or hasattr(ids, "iloc") or hasattr(ids, "to_numpy")

@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
 from graphembed.recsys._blas import one_blas_thread
-from graphembed.recsys._recommender import IndexArray, Ranking, Recommender, as_interactions
+from graphembed.recsys._ids import IndexArray, as_interactions
+from graphembed.recsys._recommender import Ranking, Recommender
 from graphembed.recsys.top_k import top_k, top_k_scores
 
 __all__ = [

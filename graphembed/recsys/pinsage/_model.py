@@ -1,7 +1,9 @@
 """PinSage's network: what goes in, K convolutions, the head."""
 
 from collections.abc import Sequence
+from typing import NamedTuple, Self
 
+import scipy.sparse as sp
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
@@ -11,6 +13,30 @@ from graphembed.nn.adjacency import Adjacency
 from graphembed.nn.linear import Linear
 from graphembed.nn.pinsage import PinSageConv
 from graphembed.nn.sparse import SparseMatrix
+from graphembed.recsys.pinsage._settings import Settings
+
+
+class Inputs(NamedTuple):
+    """Width of the features, and widths of W0 x and of own vectors."""
+
+    n_features: int
+    widths: tuple[int, int]
+
+    @classmethod
+    def of(cls, settings: Settings, rows: sp.csr_matrix | None, *, plain: bool) -> Self:
+        """What `rows` of features need; `plain` ones of the paper's model go in as they are."""
+        n_features = 0 if rows is None else rows.shape[1]
+        has_own = rows is None if settings.id_vectors is None else bool(settings.id_vectors)
+        if rows is None and not has_own:
+            raise ValueError(
+                "PinSage: without item_features and item_edges there must be id_vectors, got "
+                "id_vectors=False"
+            )
+        whole = settings.n_components
+        if has_own:
+            own = whole // 2 if n_features else whole
+            return cls(n_features, (whole - own, own))
+        return cls(n_features, (0 if plain and not settings.residual else whole, 0))
 
 
 class PinSageModel(nn.Module):  # type: ignore[misc]
@@ -138,3 +164,16 @@ class PinSageModel(nn.Module):  # type: ignore[misc]
         """Vectors of those who have several items: sums of z by shares, of unit length if z is."""
         mean = _ops.spmm(shares, z)
         return F.normalize(mean, dim=1) if self.residual else mean
+
+
+def make_model(settings: Settings, inputs: Inputs) -> PinSageModel:
+    """The network; its parameters are drawn from torch's generator."""
+    return PinSageModel(
+        inputs.n_features,
+        inputs.widths,
+        settings.hidden,
+        settings.n_components,
+        settings.n_layers,
+        pooling=settings.pooling,
+        residual=settings.residual,
+    )

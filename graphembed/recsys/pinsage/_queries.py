@@ -19,6 +19,14 @@ def shares_of(histories: sp.csr_matrix) -> sp.csr_matrix:
     return sp.csr_matrix((shares, histories.indices, histories.indptr), histories.shape)
 
 
+def means_of(
+    histories: sp.csr_matrix, vectors: NDArray[np.float32], *, unit: bool
+) -> NDArray[np.float32]:
+    """Means of the vectors of the items of each row, of length 1 if `unit`."""
+    means = np.asarray(shares_of(histories) @ vectors, np.float32)
+    return unit_rows(means) if unit else means
+
+
 def last_items(train: Interactions) -> sp.csr_matrix:
     """The last item of each user alone; of several at one time the one with the highest index."""
     if train.times is None:
@@ -100,19 +108,18 @@ class ItemVectorRecommender(VectorRecommender):
     def _targets(self) -> NDArray[np.float32]:
         return self._state.vectors
 
-    def _means(self, histories: sp.csr_matrix, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-        means = np.asarray(shares_of(histories) @ vectors, np.float32)
-        return unit_rows(means) if self.residual else means
+    def _means(self, histories: sp.csr_matrix) -> NDArray[np.float32]:
+        return means_of(histories, self._state.vectors, unit=self.residual)
 
     def _queries(self, users: IndexArray) -> NDArray[np.float32]:
         if self._state.last is not None:
-            return self._means(self._state.last[users], self._state.vectors)
+            return self._means(self._state.last[users])
         if self.query == "medoids":
             raise AttributeError(
                 "PinSage(query='medoids') has several vectors for a user: use recommend, or "
                 "query='mean'"
             )
-        return self._means(self.train_.matrix[users], self._state.vectors)
+        return self._means(self.train_.matrix[users])
 
     def _fold_in(self, histories: sp.csr_matrix) -> NDArray[np.float32]:
         if self.query == "last":
@@ -120,7 +127,7 @@ class ItemVectorRecommender(VectorRecommender):
                 "PinSage(query='last') needs times, which histories have not: give the last item "
                 "of each user alone as histories to a model with query='mean'"
             )
-        return self._means(histories, self._state.vectors)
+        return self._means(histories)
 
     def _rank(
         self,

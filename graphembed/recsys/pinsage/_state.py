@@ -1,7 +1,7 @@
-"""What is known of the items in `fit`, and what is kept of it, also in a file."""
+"""What a fitted `PinSage` keeps, also in a file."""
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 import numpy as np
 import scipy.sparse as sp
@@ -9,9 +9,7 @@ from numpy.typing import NDArray
 
 from graphembed.exceptions import FileFormatError
 from graphembed.recsys._model_files import Layout, RecommenderFile, read_fitted
-from graphembed.recsys.interactions import Interactions
 from graphembed.recsys.pinsage._features import FeatureSpace
-from graphembed.recsys.pinsage._neighbors import Neighbors
 
 _INNER, _PARAMETER = "inner.", "model."  # what names of arrays begin with
 _LAYOUT: Layout = {
@@ -22,25 +20,6 @@ _LAYOUT: Layout = {
     "folding": ("o", "o"),
     "last": ("users", "items"),
 }
-
-
-class Inputs(NamedTuple):
-    """Width of the features, and widths of W0 x and of own vectors."""
-
-    n_features: int
-    widths: tuple[int, int]
-
-
-@dataclass(frozen=True)
-class Items:
-    """What is known of the items in `fit`."""
-
-    train: Interactions
-    space: FeatureSpace
-    features: sp.csr_matrix | None
-    visited: Neighbors
-    content: Neighbors | None
-    window: Neighbors | None
 
 
 @dataclass(frozen=True)

@@ -1,46 +1,28 @@
 """The recommender `PinSage`."""
 
-from collections.abc import Sequence
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 import numpy as np
 import scipy.sparse as sp
-import torch
 from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
-from graphembed._validation import (
-    Constraint,
-    boolean,
-    check_params,
-    effective_n_threads,
-    float_in,
-    int_at_least,
-    n_jobs_like,
-    one_of,
-    optional,
-    positive_float,
-    random_state_like,
-    verbosity,
-)
-from graphembed.estimators._gnn import find_device, seeded, session
+from graphembed._validation import effective_n_threads
 from graphembed.exceptions import FileFormatError
 from graphembed.recsys._blas import one_blas_thread
-from graphembed.recsys._fitting import as_candidates, as_validation, run_epochs, validation_score
 from graphembed.recsys._model_files import RecommenderFile
 from graphembed.recsys.base import as_interactions
 from graphembed.recsys.interactions import Interactions
 from graphembed.recsys.pinsage import _features as ft
-from graphembed.recsys.pinsage._batches import Batches, BatchSettings, View
-from graphembed.recsys.pinsage._inference import layerwise
-from graphembed.recsys.pinsage._model import PinSageModel
-from graphembed.recsys.pinsage._neighbors import Neighbors, alike, visited
-from graphembed.recsys.pinsage._queries import ItemVectorRecommender, last_items
-from graphembed.recsys.pinsage._state import Inputs, Items, State
-from graphembed.recsys.pinsage._training import Training, make_loss
+from graphembed.recsys.pinsage._fit import fit
+from graphembed.recsys.pinsage._neighbors import Neighbors
+from graphembed.recsys.pinsage._new_items import empty_model, new_vectors
+from graphembed.recsys.pinsage._queries import ItemVectorRecommender
+from graphembed.recsys.pinsage._settings import Settings
+from graphembed.recsys.pinsage._state import State
 
 
-class PinSage(ItemVectorRecommender):
+class PinSage(Settings, ItemVectorRecommender):
     """PinSage: items by their content and their neighbourhood, new ones too (Ying et al. 2018).
 
     An item's vector is made of its features x and of those of its neighbours, the items that short
@@ -190,125 +172,14 @@ class PinSage(ItemVectorRecommender):
     (2, 16)
     """
 
-    _constraints: ClassVar[dict[str, Constraint]] = {
-        "n_components": int_at_least(2),
-        "n_layers": int_at_least(0),
-        "hidden": int_at_least(1),
-        "pooling": one_of("importance", "mean", "max"),
-        "residual": boolean(),
-        "id_vectors": optional(boolean()),
-        "fallback": boolean(),
-        "n_neighbors": int_at_least(1),
-        "n_walks": optional(int_at_least(1)),
-        "beta": float_in(0, 4),
-        "idf_power": float_in(0, 10),
-        "pairs": one_of("users", "items"),
-        "loss": one_of("softmax", "max_margin", "bpr"),
-        "margin": float_in(0, 1e6),
-        "temperature": positive_float(),
-        "holdout": float_in(0, 1, "neither"),
-        "neighbor_dropout": float_in(0, 1),
-        "n_negatives": int_at_least(1),
-        "hard_negatives": int_at_least(0),
-        "popularity_power": float_in(0, 4),
-        "max_history": int_at_least(1),
-        "learning_rate": positive_float(),
-        "weight_decay": float_in(0, 1e6),
-        "batch_size": int_at_least(1),
-        "n_epochs": int_at_least(1),
-        "patience": int_at_least(1),
-        "query": one_of("mean", "last", "medoids"),
-        "n_medoids": int_at_least(1),
-        "random_state": random_state_like(),
-        "n_jobs": n_jobs_like(),
-        "verbose": verbosity(),
-    }
-
     best_epoch_: int
     history_: dict[str, list[float]]
     neighbors_: Neighbors
     _state: State
 
-    def __init__(
-        self,
-        n_components: int = 256,
-        *,
-        n_layers: int = 2,
-        hidden: int = 128,
-        pooling: str = "importance",
-        residual: bool = True,
-        id_vectors: bool | None = None,
-        fallback: bool = True,
-        n_neighbors: int = 20,
-        n_walks: int | None = None,
-        beta: float = 0.0,
-        idf_power: float = 1.0,
-        pairs: str = "users",
-        loss: str = "softmax",
-        margin: float = 0.1,
-        temperature: float = 0.08,
-        holdout: float = 0.2,
-        neighbor_dropout: float = 0.5,
-        n_negatives: int = 2000,
-        hard_negatives: int = 0,
-        hard_window: tuple[int, int] = (100, 400),
-        popularity_power: float = 0.0,
-        max_history: int = 50,
-        learning_rate: float = 0.001,
-        weight_decay: float = 0.0,
-        batch_size: int = 2048,
-        n_epochs: int = 3,
-        patience: int = 3,
-        query: str = "mean",
-        n_medoids: int = 3,
-        device: str = "auto",
-        random_state: Any = None,
-        n_jobs: int | None = -1,
-        verbose: int = 0,
-    ) -> None:
-        self.n_components = n_components
-        self.n_layers = n_layers
-        self.hidden = hidden
-        self.pooling = pooling
-        self.residual = residual
-        self.id_vectors = id_vectors
-        self.fallback = fallback
-        self.n_neighbors = n_neighbors
-        self.n_walks = n_walks
-        self.beta = beta
-        self.idf_power = idf_power
-        self.pairs = pairs
-        self.loss = loss
-        self.margin = margin
-        self.temperature = temperature
-        self.holdout = holdout
-        self.neighbor_dropout = neighbor_dropout
-        self.n_negatives = n_negatives
-        self.hard_negatives = hard_negatives
-        self.hard_window = hard_window
-        self.popularity_power = popularity_power
-        self.max_history = max_history
-        self.learning_rate = learning_rate
-        self.weight_decay = weight_decay
-        self.batch_size = batch_size
-        self.n_epochs = n_epochs
-        self.patience = patience
-        self.query = query
-        self.n_medoids = n_medoids
-        self.device = device
-        self.random_state = random_state
-        self.n_jobs = n_jobs
-        self.verbose = verbose
-
     def _check(self) -> None:
         super()._check()
-        find_device(self.device)
-        window = self.hard_window
-        if not isinstance(window, Sequence) or len(window) != 2:
-            raise ValueError(f"PinSage: hard_window must be a pair of ranks, got {window!r}")
-        for k, least in enumerate((0, window[0])):
-            name = f"hard_window[{k}]"
-            check_params({name: window[k]}, {name: int_at_least(least + k)}, owner="PinSage")
+        self._check_together()
 
     def fit(
         self,
@@ -359,149 +230,10 @@ class PinSage(ItemVectorRecommender):
             validation_items=validation_items,
         )
 
-    def _fit(
-        self,
-        train: Interactions,
-        *,
-        seed: int,
-        n_threads: int,
-        item_features: Any = None,
-        item_edges: Any = None,
-        validation: Any = None,
-        validation_items: Any = None,
-    ) -> None:
-        raw, is_sparse = ft.read_features(item_features, train.n_items)
-        links = ft.read_links(item_edges, train.item_ids)
-        space = ft.FeatureSpace.of(raw, links, float(self.idf_power) if is_sparse else 0.0)
-        rows = space.rows(raw, links, train.n_items)
-        inputs = self._inputs(rows, plain=not is_sparse and links is None)
-        held_out: Any = None if validation is None else as_validation(validation, train)
-        candidates = as_candidates(validation_items, train, held_out)
-        items = self._find_neighbors(train, space, rows, n_threads)
-        device = find_device(self.device)
-        with session(n_threads), seeded(seed, device):
-            model, own = self._make_model(inputs), None
-            if rows is not None and model.basis is not None:
-                basis = ft.content_basis(rows, inputs.widths[0], seed)
-                model.basis.weight.data.copy_(torch.from_numpy(basis))
-            if inputs.widths[1]:
-                own = torch.from_numpy(ft.id_table(train.matrix, inputs.widths[1], seed))
-            training = Training(
-                model,
-                own,
-                self._batches(items, seed),
-                make_loss(self.loss, margin=self.margin, temperature=self.temperature),
-                learning_rate=self.learning_rate,
-                weight_decay=self.weight_decay,
-                device=device,
-            )
-
-            def validate() -> float:
-                vectors = self._outputs(training, items, device).vectors
-                return validation_score(
-                    self._means(train.matrix, vectors), vectors, train.matrix, held_out,
-                    n_jobs=n_threads, candidates=candidates,
-                )  # fmt: skip
-
-            fitting = run_epochs(
-                training.parameters,
-                training.epoch,
-                n_epochs=self.n_epochs,
-                learning_rate=self.learning_rate,
-                validate=None if held_out is None else validate,
-                patience=self.patience,
-                verbose=int(self.verbose),
-            )
-            self._state = self._outputs(training, items, device)
-        self.neighbors_ = items.visited
-        self.best_epoch_, self.history_ = fitting.best_epoch, fitting.history
-
-    # -- What the model is made of -------------------------------------------------------------
-
-    def _inputs(self, rows: sp.csr_matrix | None, plain: bool) -> Inputs:
-        """Widths of what goes in; `plain` features of the paper's model go in as they are."""
-        n_features = 0 if rows is None else rows.shape[1]
-        has_own = rows is None if self.id_vectors is None else bool(self.id_vectors)
-        if rows is None and not has_own:
-            raise ValueError(
-                "PinSage: without item_features and item_edges there must be id_vectors, got "
-                "id_vectors=False"
-            )
-        if has_own:
-            own = self.n_components // 2 if n_features else self.n_components
-            return Inputs(n_features, (self.n_components - own, own))
-        return Inputs(n_features, (0 if plain and not self.residual else self.n_components, 0))
-
-    def _make_model(self, inputs: Inputs) -> PinSageModel:
-        """The network; its parameters are drawn from torch's generator."""
-        return PinSageModel(
-            inputs.n_features,
-            inputs.widths,
-            self.hidden,
-            self.n_components,
-            self.n_layers,
-            pooling=self.pooling,
-            residual=self.residual,
-        )
-
-    def _find_neighbors(
-        self,
-        train: Interactions,
-        space: ft.FeatureSpace,
-        rows: sp.csr_matrix | None,
-        n_threads: int,
-    ) -> Items:
-        """Both kinds of neighbourhoods, made once."""
-        every = np.arange(train.n_items)
-        top = max(self.n_neighbors, self.hard_window[1] if self.hard_negatives else 0)
-        found = visited(
-            train, every, top=top, n_walks=self.n_walks, beta=self.beta, n_jobs=n_threads
-        )
-        content = None
-        if self.fallback and rows is not None and self.n_layers:
-            known = np.flatnonzero(np.bincount(train.matrix.indices, minlength=train.n_items))
-            content = alike(rows, rows, known, top=self.n_neighbors, n_jobs=n_threads, own=every)
-        return Items(
-            train,
-            space,
-            rows,
-            found.ranks(0, self.n_neighbors),
-            content,
-            found.ranks(*self.hard_window) if self.hard_negatives else None,
-        )
-
-    def _batches(self, items: Items, seed: int) -> Batches:
-        names = BatchSettings.__dataclass_fields__
-        settings = BatchSettings(**{name: getattr(self, name) for name in names})
-        return Batches(
-            settings, items.train.matrix, items.features, items.visited, items.content,
-            items.window, seed,
-        )  # fmt: skip
-
-    def _outputs(self, training: Training, items: Items, device: torch.device) -> State:
-        """Compute all vectors, and gather what recommending and `transform` need."""
-        train, own, map_ = items.train, None, None
-        if training.own is not None:
-            known = np.bincount(train.matrix.indices, minlength=train.n_items) > 0
-            own = ft.unit_rows(training.own.detach().cpu().numpy()) * known[:, np.newaxis]
-            map_ = ft.folding(train.matrix, own)
-        view = View(items.visited, items.content)
-        outputs = layerwise(training.model, items.features, own, view, device=device)
-        return State(
-            vectors=outputs.z,
-            features=items.features,
-            weights=items.space.weights,
-            own=own,
-            folding=map_,
-            last=last_items(train) if self.query == "last" else None,
-            inner=outputs.inner,
-            parameters={
-                name: value.detach().cpu().numpy().copy()
-                for name, value in training.model.named_parameters()
-            },
-        )
-
-    # -- New items -----------------------------------------------------------------------------
+    def _fit(self, train: Interactions, *, seed: int, n_threads: int, **data: Any) -> None:
+        fitted = fit(self, train, seed=seed, n_threads=n_threads, **data)
+        self._state, self.neighbors_ = fitted.state, fitted.neighbors
+        self.best_epoch_, self.history_ = fitted.fitting.best_epoch, fitted.fitting.history
 
     def transform(
         self, item_features: Any = None, interactions: Any = None, *, item_edges: Any = None
@@ -542,7 +274,8 @@ class PinSage(ItemVectorRecommender):
             raise ValueError("transform needs item_features, interactions or item_edges, got none")
         with one_blas_thread():
             rows = self._state.space.rows(raw, links, n_new)
-            return self._transform(rows, added, n_new, n_threads)
+            train = self.train_.matrix
+            return new_vectors(self, self._state, train, rows, added, n_new, n_threads)
 
     def _added(self, interactions: Any) -> sp.csr_matrix:
         new = as_interactions(interactions, "interactions")
@@ -555,38 +288,6 @@ class PinSage(ItemVectorRecommender):
             )
         return new.matrix
 
-    def _transform(
-        self, x: sp.csr_matrix | None, added: sp.csr_matrix | None, n_new: int, n_threads: int
-    ) -> NDArray[np.float32]:
-        state, train, top = self._state, self.train_.matrix, self.n_neighbors
-        n = train.shape[1]
-        found = Neighbors(np.full((n_new, top), -1, np.int32), np.zeros((n_new, top), np.float32))
-        if added is not None and added.nnz:
-            found = visited(
-                Interactions.from_csr(sp.hstack([train, added], format="csr")),
-                np.arange(n, n + n_new),
-                top=top,
-                n_walks=self.n_walks,
-                beta=self.beta,
-                n_jobs=n_threads,
-            )
-        content = own = None
-        if x is not None and state.features is not None and self.fallback and self.n_layers:
-            known = np.flatnonzero(np.bincount(train.indices, minlength=n))
-            content = alike(x, state.features, known, top=top, n_jobs=n_threads)
-        if state.own is not None and state.folding is not None:
-            own = np.zeros((n_new, state.own.shape[1]), np.float32)
-            if added is not None:
-                own = ft.folded(train, state.own, added, state.folding)
-        device = find_device(self.device)
-        plain = "basis.weight" not in state.parameters
-        with session(n_threads), torch.random.fork_rng(devices=[]):
-            model = self._make_model(self._inputs(state.features, plain))
-            model.load_state_dict({k: torch.from_numpy(v) for k, v in state.parameters.items()})
-            view = View(found, content, offset=n)
-            known_outputs = {"known": state.inner, "device": device}
-            return layerwise(model.to(device), x, own, view, **known_outputs).z
-
     # -- Files -----------------------------------------------------------------------------------
 
     def _fitted(self) -> dict[str, Any]:
@@ -594,8 +295,6 @@ class PinSage(ItemVectorRecommender):
 
     def _set_fitted(self, file: RecommenderFile) -> None:
         state = self._state = State.read(file, self.n_layers)
-        plain = "basis.weight" not in state.parameters
-        model = self._make_model(self._inputs(state.features, plain))
-        wanted = {name: value.shape for name, value in model.named_parameters()}
+        wanted = {k: v.shape for k, v in empty_model(self, state).named_parameters()}
         if {name: value.shape for name, value in state.parameters.items()} != wanted:
             raise FileFormatError("its parameters are not those of such a model")
