@@ -511,7 +511,9 @@ def test_transform_of_what_was_fitted_is_what_was_fitted() -> None:
 def test_files(tmp_path: Any, fitted: PinSage) -> None:
     path = tmp_path / "model.gemb"
     fitted.save(path)
+    drawn = torch.get_rng_state()
     again = PinSage.load(path)
+    assert torch.equal(torch.get_rng_state(), drawn), "torch's own generator is left alone"
     np.testing.assert_array_equal(again.item_vectors, fitted.item_vectors)
     np.testing.assert_array_equal(again.recommend(None, 5)[0], fitted.recommend(None, 5)[0])
     new = TRAIN.matrix[:, :5]

@@ -47,7 +47,7 @@ def new_vectors(
             own = ft.folded(train, state.own, added, state.folding)
     device = find_device(settings.device)
     view = View(found, content, offset=n)
-    with session(n_threads), torch.random.fork_rng(devices=[]):
+    with session(n_threads):
         model = empty_model(settings, state)
         model.load_state_dict({k: torch.from_numpy(v) for k, v in state.parameters.items()})
         return layerwise(model.to(device), x, own, view, known=state.inner, device=device).z
@@ -56,4 +56,5 @@ def new_vectors(
 def empty_model(settings: Settings, state: State) -> PinSageModel:
     """A network for the parameters of a state, which it does not have yet."""
     plain = "basis.weight" not in state.parameters
-    return make_model(settings, Inputs.of(settings, state.features, plain=plain))
+    with torch.random.fork_rng(devices=[]):  # initial weights are drawn
+        return make_model(settings, Inputs.of(settings, state.features, plain=plain))
