@@ -448,7 +448,7 @@ def test_select_filter_implicit_and_with_matrix():
     assert data.filter(min_rating=highest).n_interactions
     with pytest.raises(ValueError, match=f"min_rating=9 leaves .* highest value is {highest:g}"):
         data.filter(min_rating=9)
-    with pytest.raises(ValueError, match="min_rating=2 leaves .*filter before implicit"):
+    with pytest.raises(ValueError, match=r"min_rating=2 leaves .*filter before implicit"):
         data.implicit().filter(min_rating=2)
     with pytest.raises(ValueError, match="mask must be 4 bools"):
         data.select([0, 1, 2, 3])
