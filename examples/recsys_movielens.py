@@ -3,7 +3,7 @@
     python examples/recsys_movielens.py                        # made-up ratings, some seconds
     python examples/recsys_movielens.py path/to/ml-100k.inter  # RecBole's file
     python examples/recsys_movielens.py path/to/u.data         # GroupLens's, also ratings.dat or
-                                                               # ratings.csv
+                                                               # ratings.csv, or their folder
 
 Each user's last tenth of ratings is tested on. MovieLens is not part of graphembed:
 grouplens.org/datasets/movielens.
@@ -30,6 +30,12 @@ def read(path: Path | None) -> Interactions:
     """Ratings of a file, or made-up ones."""
     if path is None:
         return make_interactions(400, 300, n_blocks=6, random_state=0).interactions
+    if path.is_dir():
+        names = ("*.inter", "u.data", "ratings.dat", "ratings.csv")
+        found = [file for name in names for file in sorted(path.glob(name))]
+        if not found:
+            raise SystemExit(f"{path} holds none of {', '.join(names)}")
+        path = found[0]
     if path.suffix == ".inter":
         return Interactions.from_recbole(path)
     return Interactions.from_movielens(path)
@@ -38,7 +44,7 @@ def read(path: Path | None) -> Interactions:
 def main() -> None:
     """Read, split, compare, recommend."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("path", type=Path, nargs="?", help="file of ratings")
+    parser.add_argument("path", type=Path, nargs="?", help="file of ratings, or its folder")
     parser.add_argument("--epochs", type=int, default=20, help="of the neural models")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()

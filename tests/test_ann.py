@@ -43,6 +43,9 @@ class TestBackends:
         np.testing.assert_array_equal(one, found[7])
         np.testing.assert_allclose(values, scores[7], atol=1e-6)
         assert index.search(queries[:0], 3)[0].shape == (0, 3)
+        for asked in (3, [3, 4], "ann", ["ann"], 0.5):
+            with pytest.raises(TypeError, match=r"search takes vectors .* user_vectors\[i\], got"):
+                index.search(asked)
 
     def test_files(self, backend, metric, tmp_path):
         ids = np.array([f"item {i}" for i in range(300)], object)

@@ -80,6 +80,15 @@ def test_second_order(tmp_path):
     assert picture.read_bytes().startswith(b"\x89PNG")
 
 
+def test_recsys_movielens_takes_a_folder(tmp_path):
+    read = runpy.run_path(str(EXAMPLES / "recsys_movielens.py"))["read"]
+    with pytest.raises(SystemExit, match=r"holds none of \*\.inter, u\.data"):
+        read(tmp_path)
+    (tmp_path / "u.data").write_text("1\t2\t5\t10\n")
+    (tmp_path / "u.user").write_text("1|24|M\n")
+    assert read(tmp_path) == read(tmp_path / "u.data")
+
+
 @pytest.mark.parametrize("name", [path.name for path in sorted(EXAMPLES.glob("*.py"))])
 def test_help(name, capsys, monkeypatch):
     monkeypatch.setattr(sys, "argv", [name, "--help"])

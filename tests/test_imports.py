@@ -107,6 +107,8 @@ NEEDY = {
     "graphembed.io.write_embedding('a.parquet', ids, vectors)": ("pyarrow", "all"),
     "graphembed.datasets.load_karate()": ("networkx", "all"),
     "graphembed.plotting.plot_embedding(vectors)": ("matplotlib", "plot"),
+    "from graphembed.recsys import LightGCN": ("torch", "torch"),
+    "from graphembed.recsys import PinSage": ("torch", "torch"),
 }
 
 

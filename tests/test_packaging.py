@@ -197,7 +197,7 @@ def readme_blocks(language: str) -> list[str]:
 @pytest.mark.slow
 @pytest.mark.skipif(SANITIZED, reason="takes many minutes under the sanitizers")
 def test_python_of_the_readme_runs(tmp_path: Path) -> None:
-    start, _ = readme_blocks("python")
+    start, _, _ = readme_blocks("python")
     assert len(start.splitlines()) <= 12
     # One package beside the standard library: of all of them the graph is ten times as large.
     setup = (
@@ -216,8 +216,17 @@ def test_graph_networks_of_the_readme_run(tmp_path: Path) -> None:
         datasets.load_planetoid("cora", download=False)
     except DatasetNotFoundError as error:
         pytest.skip(f"needs Cora below GRAPHEMBED_DATA: {error}")
-    _, networks = readme_blocks("python")
+    _, networks, _ = readme_blocks("python")
     assert 0.79 < float(run(sys.executable, "-W", "error", "-c", networks, cwd=tmp_path)) < 0.84
+
+
+@pytest.mark.slow
+def test_recommendation_of_the_readme_runs(tmp_path: Path) -> None:
+    _, _, recommendation = readme_blocks("python")
+    table = run(sys.executable, "-W", "error", "-c", recommendation, cwd=tmp_path)
+    recall = {line.split()[0]: line.split()[1] for line in table.splitlines()[2:]}
+    assert float(recall["Popularity"]) < min(map(float, recall.values())) + 1e-9, "all are better"
+    assert (tmp_path / "items.npz").exists()
 
 
 @pytest.mark.slow

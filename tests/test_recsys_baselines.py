@@ -305,6 +305,17 @@ def test_wrong_features():
             ContentKNN().fit(RATED, features)
 
 
+@pytest.mark.parametrize("library", ["pandas", "polars"])
+def test_features_from_a_data_frame(library):
+    frames = pytest.importorskip(library)
+    numbers = frames.DataFrame({"a": np.arange(45.0), "b": np.ones(45)})
+    assert ContentKNN().fit(RATED, numbers).features_.shape == (45, 2)
+    texts = frames.DataFrame({"id": np.arange(45), "text": [f"tag{i % 3}" for i in range(45)]})
+    assert ContentKNN().fit(RATED, texts["text"]).features_.shape == (45, 3)
+    with pytest.raises(ValueError, match="pass one column of texts"):
+        ContentKNN().fit(RATED, texts)
+
+
 # -- Real data: what others have measured, or we with another program ---------------------------
 
 

@@ -185,6 +185,7 @@ def test_parameters_and_seed_reach_the_model(tables, tmp_path):
         (["{csv}", "-o", "{csv}"], "the output would overwrite the input"),
         (["nowhere.csv"], "nowhere.csv: No such file or directory"),
         (["{csv}", "--k-core", "99"], "no user is left with 99 items"),
+        (["{csv}", "--rating", "stars", "--min-rating", "99"], "--min-rating 99 leaves no"),
         (["{dat}", "--format", "csv"], "has no column 'user'"),
     ],
 )
@@ -227,6 +228,14 @@ def test_a_suffix_that_tells_nothing(tmp_path, capsys):
         (
             ["recsys", "evaluate", "{csv}", "--test", "{csv}", "--split", "random"],
             "argument --split has no effect here: --test holds the test part",
+        ),
+        (
+            ["recommend", "{csv}", "--min-rating", "4"],
+            "argument --min-rating has no effect here: --rating must name the column",
+        ),
+        (
+            ["recsys", "evaluate", "{txt}", "--min-rating", "4"],
+            "argument --min-rating has no effect here: a file of the format lightgcn has no",
         ),
     ],
 )

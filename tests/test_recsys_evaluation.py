@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from sklearn.exceptions import NotFittedError
 
 from graphembed.evaluation import (
     coverage,
@@ -273,6 +274,8 @@ def test_what_does_not_belong_together_is_refused():
         evaluate(MODEL, TRAIN, sp.csr_matrix(TEST.matrix.shape))
     with pytest.raises(TypeError, match="test must be Interactions"):
         evaluate(MODEL, TRAIN, TEST.matrix.toarray())
+    with pytest.raises(NotFittedError, match="Popularity instance is not fitted"):
+        evaluate(Popularity(), TRAIN, TEST)
     with pytest.raises(ValueError, match="protocol must be one of"):
         evaluate(MODEL, TRAIN, TEST, protocol="half")
 
@@ -292,6 +295,8 @@ def test_compare_fits_what_is_not_fitted_and_evaluates_alike():
     assert result.metric == "recall@5"
     assert result.reference == max(result.rows, key=lambda row: row["recall@5"])["model"]
     assert result.n_users == result.rows[0]["n_users"]
+    alone = compare(MODEL, TRAIN, TEST, (5, 10))
+    assert [row["ndcg@10"] for row in alone.rows] == [result.rows[0]["ndcg@10"]]
 
 
 def test_the_table_is_aligned():
@@ -327,6 +332,8 @@ def test_users_without_a_score_are_left_out_of_intervals():
 def test_compare_refuses():
     with pytest.raises(ValueError, match="at least one model"):
         compare([], TRAIN, TEST)
+    with pytest.raises(TypeError, match=r"got the class Popularity: write Popularity\(\)"):
+        compare([MODEL, Popularity], TRAIN, TEST)
     with pytest.raises(TypeError, match="recommenders, got str"):
         compare(["EASE"], TRAIN, TEST)
     with pytest.raises(ValueError, match="metric must be one of"):

@@ -444,6 +444,12 @@ def test_select_filter_implicit_and_with_matrix():
     twice = data.with_matrix(2 * data.matrix)
     assert twice.matrix.data.tolist() == (2 * data.matrix.data).tolist()
     assert twice.times is None
+    highest = data.matrix.data.max()
+    assert data.filter(min_rating=highest).n_interactions
+    with pytest.raises(ValueError, match=f"min_rating=9 leaves .* highest value is {highest:g}"):
+        data.filter(min_rating=9)
+    with pytest.raises(ValueError, match=r"min_rating=2 leaves .*filter before implicit"):
+        data.implicit().filter(min_rating=2)
     with pytest.raises(ValueError, match="mask must be 4 bools"):
         data.select([0, 1, 2, 3])
     with pytest.raises(ValueError, match=r"must have the shape \(3, 3\), got \(2, 2\)"):

@@ -205,8 +205,10 @@ def test_histories_of_others(name):
         model.recommend([0], histories=TRAIN.matrix[:1])
     with pytest.raises(ValueError, match="60 items of train"):
         model.recommend(histories=TRAIN.matrix[:2, :50])
-    with pytest.raises(ValueError, match="same items as train"):
+    with pytest.raises(ValueError, match=r"as train.*item_ids=model\.train_\.item_ids"):
         model.recommend(histories=with_ids())
+    new = Interactions.from_arrays(["a", "a"], [3, 7], item_ids=model.train_.item_ids)
+    assert model.recommend(histories=new, k=5)[0].shape == (1, 5)
 
 
 @every_model

@@ -764,6 +764,13 @@ def test_wrong_parameters_are_refused(changes: dict[str, Any], message: str) -> 
         small(**changes).fit(TRAIN)
 
 
+def test_features_from_a_data_frame() -> None:
+    pd = pytest.importorskip("pandas")
+    frame = pd.DataFrame({"text": ["tag"] * TRAIN.n_items})
+    with pytest.raises(ValueError, match="pass one column of texts"):
+        PinSage(8, n_epochs=1).fit(TRAIN, frame)
+
+
 def test_transform_refuses_what_does_not_fit(fitted: PinSage) -> None:
     with pytest.raises(ValueError, match="columns of fit"):
         fitted.transform(DATA.item_tags[:2, :3])

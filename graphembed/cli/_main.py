@@ -259,6 +259,10 @@ def _refuse_columns(args: argparse.Namespace, parser: Parser, path: Path) -> Non
     if kind in ("lightgcn", "movielens"):
         for name in ("user", "item", "rating", "time"):
             _refuse_option(args, parser, name, f"a file of the format {kind} has no named columns")
+    if kind == "lightgcn":
+        _refuse_option(args, parser, "min_rating", f"a file of the format {kind} has no ratings")
+    elif kind in ("csv", "parquet") and args.rating is None:
+        _refuse_option(args, parser, "min_rating", "--rating must name the column of the ratings")
 
 
 def _demo(args: argparse.Namespace, parser: Parser) -> None:

@@ -114,6 +114,7 @@ def _option_names() -> Iterator[None]:
         yield
     except ValueError as error:
         text = re.sub(r"\b(user|item|rating|time)=", r"--\1", str(error))
+        text = text.replace("min_rating=", "--min-rating ")
         raise type(error)(text) from error
 
 

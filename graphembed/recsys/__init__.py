@@ -78,6 +78,7 @@ _HOMES = {"LightGCN": "graphembed.recsys.lightgcn", "PinSage": "graphembed.recsy
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    importlib.import_module("graphembed.nn._needs_torch")  # says how to install torch
     value = getattr(importlib.import_module(_HOMES[name]), name)
     globals()[name] = value
     return value

@@ -10,6 +10,8 @@ from graphembed.recsys.interactions import Interactions
 
 IndexArray = NDArray[np.integer[Any]]
 
+_REMEDY = "Interactions.from_arrays(users, items, item_ids=model.train_.item_ids) makes them so"
+
 
 def as_interactions(data: Any, name: str = "train") -> Interactions:
     """Return Interactions as they are, and those of a sparse matrix.
@@ -46,8 +48,7 @@ def rows_of(histories: Any, item_ids: NDArray[Any]) -> sp.csr_matrix:
     if isinstance(histories, Interactions):
         if not np.array_equal(histories.item_ids, item_ids):
             raise ValueError(
-                "histories must have the same items as train, in the same order: align them "
-                "when they are read"
+                f"histories must have the same items as train, in the same order: {_REMEDY}"
             )
         matrix: sp.csr_matrix = histories.matrix
         return matrix
@@ -55,7 +56,7 @@ def rows_of(histories: Any, item_ids: NDArray[Any]) -> sp.csr_matrix:
     if not sp.issparse(histories) or found[1] != len(item_ids):
         raise ValueError(
             "histories must be Interactions or a sparse matrix with a column for each of the "
-            f"{len(item_ids)} items of train, got {found}"
+            f"{len(item_ids)} items of train, got {found}: {_REMEDY}"
         )
     rows: sp.csr_matrix = Interactions.from_csr(histories, item_ids=item_ids).matrix
     return rows

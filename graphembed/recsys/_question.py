@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
+from sklearn.utils.validation import check_is_fitted
 
 from graphembed.evaluation.ranking import (
     FloatArray,
@@ -35,6 +36,7 @@ class Question:
         histories: Any = None,
     ) -> None:
         self.model = model
+        check_is_fitted(model, "train_")
         self.train, wanted = check_parts(train, test, filter_seen)
         check_same(self.train, model.train_, "model")
         repeats = None if filter_seen else self.train.matrix

@@ -104,11 +104,18 @@ class Index:
 
         Raises
         ------
+        TypeError
+            If the queries are ids, or other things than vectors.
         ValueError
             If the queries have another width or are not finite, or `k` is out of range.
         """
         check_params({"k": k, "n_jobs": n_jobs}, {"k": int_at_least(1), "n_jobs": n_jobs_like()})
         given = np.asarray(queries)
+        if given.ndim == 0 or given.dtype.kind != "f":
+            raise TypeError(
+                "search takes vectors of a floating type, such as user_vectors[i], got "
+                f"{given.dtype} of shape {given.shape}"
+            )
         rows = _as_vectors("queries", given[None] if given.ndim == 1 else given, self.metric)
         if rows.shape[1] != self.n_components:
             raise ValueError(
@@ -124,6 +131,10 @@ class Index:
 
     def save(self, path: StrPath) -> None:
         """Write the index to one file, atomically; `load` reads it.
+
+        The file is graphembed's own, ids and all. ``faiss.write_index(index.native, path)`` or
+        ``index.native.save(path)`` of usearch write the library's, whose labels are positions in
+        `ids`.
 
         Parameters
         ----------

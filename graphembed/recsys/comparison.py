@@ -75,7 +75,7 @@ class Comparison:
 
 
 def compare(
-    models: Sequence[Recommender] | Mapping[str, Recommender],
+    models: Recommender | Sequence[Recommender] | Mapping[str, Recommender],
     train: Any,
     test: Any,
     ks: Any = (20,),
@@ -94,7 +94,7 @@ def compare(
 
     Parameters
     ----------
-    models : sequence of Recommender, or mapping of names to them
+    models : Recommender, sequence of them, or mapping of names to them
         The models; without names they are called by their classes. Each that is not fitted is
         fitted to `train`, and stays so.
     train, test, ks, items, histories, filter_seen
@@ -178,12 +178,15 @@ def _named(models: Any) -> dict[str, Recommender]:
         named = dict(models)
     else:
         named = {}
-        for model in models:
+        for model in [models] if isinstance(models, Recommender) else models:
             name, number = type(model).__name__, 2
             while name in named:
                 name, number = f"{type(model).__name__} {number}", number + 1
             named[name] = model
     for name, model in named.items():
+        if isinstance(model, type) and issubclass(model, Recommender):
+            kind = model.__name__
+            raise TypeError(f"models must be recommenders, got the class {kind}: write {kind}()")
         if not isinstance(model, Recommender):
             raise TypeError(f"models must be recommenders, got {type(model).__name__} for {name!r}")
     if not named:

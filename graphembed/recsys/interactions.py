@@ -82,9 +82,20 @@ class Interactions(Doors):
         -------
         Interactions
             The table; ``k_core(1)`` takes away whoever has nothing left.
+
+        Raises
+        ------
+        ValueError
+            If nothing is left.
         """
         check_params({"min_rating": min_rating}, {"min_rating": float_in(0, 3e38)})
-        return self.select(self.matrix.data >= np.float32(min_rating))
+        kept = self.matrix.data >= np.float32(min_rating)
+        if len(kept) and not kept.any():
+            highest = f"the highest value is {self.matrix.data.max():g}"
+            if not self.is_weighted:
+                highest = "all values are 1: filter before implicit(), or name the rating column"
+            raise ValueError(f"min_rating={min_rating:g} leaves no interaction, {highest}")
+        return self.select(kept)
 
     def k_core(self, k: int, k_items: int | None = None) -> "Interactions":
         """Keep the users and items that have enough interactions with each other.

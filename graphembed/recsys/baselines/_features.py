@@ -48,6 +48,14 @@ def check_rows(features: Any, n_items: int) -> None:
 
 def texts_of(features: Any) -> list[str] | None:
     """Texts of a list, an array or a Series; None if they are no texts."""
+    if hasattr(features, "columns"):
+        try:
+            np.asarray(features, np.float64)
+        except (TypeError, ValueError) as error:
+            raise ValueError(
+                "item_features is a data frame whose columns are not all numbers: pass one column "
+                "of texts"
+            ) from error
     if not isinstance(features, Sequence) and np.ndim(features) != 1:
         return None
     values = list(features)

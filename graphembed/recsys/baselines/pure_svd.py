@@ -24,7 +24,8 @@ class PureSVD(VectorRecommender):
     Parameters
     ----------
     n_components : int, default=64
-        Singular vectors; as many as the rank of the interactions, if that is less.
+        Singular vectors; as many as the rank of the interactions, if that is less. Small catalogues
+        want few: with as many as there are items, all that a user has not scores 0.
     normalize : bool, default=False
         Divide by the roots of the sums of rows and columns first; then it is not the method of the
         first paper.
