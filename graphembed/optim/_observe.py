@@ -1,4 +1,13 @@
-"""Factors of one forward pass: gradients at the z of every site, and the rows of its inputs."""
+"""Factors of one forward pass: gradients at the z of every site, and the rows of its inputs.
+
+Of the mean loss over n rows let ``g_ir`` be the gradient of the loss of row i at ``z_r``. Then
+``A = sum_i u_i u_i^T / n`` and ``G = n / |P|^2 * sum_i sum_r E[g_ir g_ir^T] / n`` ("reduce",
+u as in `input_rows`), or ``A = sum_r w_r a_r a_r^T / sum_r w_r`` and ``G = sum_i sum_r
+E[g_ir g_ir^T] / n`` ("expand", ``w_r = sum_i P_ir^2``). With `fisher` "exact", one path and
+"reduce", ``G = sum_i E[h_i h_i^T] / n`` with ``h_i = sum_r P_ir g_ir / sum_r P_ir^2``, the
+gradient at the propagated z that fits best, and n without the rows of the loss that reach
+nothing there. All three are the same in linear networks.
+"""
 
 from collections.abc import Iterator
 from typing import Any
@@ -29,14 +38,6 @@ def observe(
     loss_scale: float = 1.0,
 ) -> list[tuple[Key, Observation]]:
     """What a pass says about the factors of its sites.
-
-    Of the mean loss over n rows let ``g_ir`` be the gradient of the loss of row i at ``z_r``. Then
-    ``A = sum_i u_i u_i^T / n`` and ``G = n / |P|^2 * sum_i sum_r E[g_ir g_ir^T] / n`` ("reduce",
-    u as in `input_rows`), or ``A = sum_r w_r a_r a_r^T / sum_r w_r`` and ``G = sum_i sum_r
-    E[g_ir g_ir^T] / n`` ("expand", ``w_r = sum_i P_ir^2``). With `fisher` "exact", one path and
-    "reduce", ``G = sum_i E[h_i h_i^T] / n`` with ``h_i = sum_r P_ir g_ir / sum_r P_ir^2``, the
-    gradient at the propagated z that fits best, and n without the rows of the loss that reach
-    nothing there. All three are the same in linear networks.
 
     Parameters
     ----------
@@ -69,17 +70,13 @@ def observe(
         grams = _sampled(sites, output, loss_rows, loss, generator)
     else:
         grams = _exact(sites, output, loss_rows, weights, loss, approx)
-    owners: dict[int, LinearSite] = {}  # of a weight with several uses, one with a bias if any has
-    for site in sites:
-        place = id((site.site.weights or (site.site.bias,))[0])
-        if place not in owners or owners[place].bias is None:
-            owners[place] = site.site
+    owners = _owners(sites)
     found: dict[int, tuple[Key, Observation]] = {}
     for site, (gram, is_projected) in zip(sites, grams, strict=True):
         if gram is None:
             continue
         rows, squares = input_rows(site, approx, cache, mass.dtype)
-        place = id((site.site.weights or (site.site.bias,))[0])
+        place = _place(site)
         rows = _with_bias_of(owners[place], site.site, rows)
         by_rows = approx == "expand" or not site.paths
         a_mass, g_mass = (squares, mass) if by_rows else (mass, squares)
@@ -99,6 +96,21 @@ def observe(
         else:  # several uses are not projected
             other.g_mass = other.g_mass + g_mass
     return list(found.values())
+
+
+def _place(site: SiteCall) -> int:
+    """What tells whether two uses are of the same weight."""
+    return id((site.site.weights or (site.site.bias,))[0])
+
+
+def _owners(sites: list[SiteCall]) -> dict[int, LinearSite]:
+    """Of every weight the site of a use, one with a bias if any has."""
+    owners: dict[int, LinearSite] = {}
+    for site in sites:
+        place = _place(site)
+        if place not in owners or owners[place].bias is None:
+            owners[place] = site.site
+    return owners
 
 
 def _with_bias_of(owner: LinearSite, site: LinearSite, rows: Tensor) -> Tensor:
